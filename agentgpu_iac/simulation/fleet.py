@@ -175,37 +175,47 @@ class Fleet:
         steps, now_ms = replica.steps, self.now_ms
         while steps.now_ms < now_ms and not steps.idle:
             self._finished(replica, steps.advance(now_ms))
-        replica.peak_tokens = max(replica.peak_tokens, steps.cache_used_tokens)
         steps.push(call)
         self._wake_at(replica)
 
     def _wake_at(self, replica: Replica) -> None:
-        wakes_ms = replica.steps.next_ms()
+        """Look after a replica when something may happen there: at once, where nothing else happens now."""
+        steps, events, now_ms = replica.steps, self._events, self.now_ms
+        wakes_ms = steps.next_ms()
+        while wakes_ms <= now_ms and not (events and events[0][0] <= now_ms):
+            self._step(replica, wakes_ms)
+            wakes_ms = steps.next_ms()
         if wakes_ms != replica.wakes_ms:
             replica.wakes_ms = wakes_ms
             if wakes_ms < math.inf:
-                when_ms = wakes_ms if wakes_ms > self.now_ms else self.now_ms
                 self._number += 1
-                heapq.heappush(self._events, (when_ms, self._number, self._wake, (replica, wakes_ms)))
+                when_ms = wakes_ms if wakes_ms > now_ms else now_ms
+                heapq.heappush(events, (when_ms, self._number, self._wake, (replica, wakes_ms)))
 
     def _wake(self, pair: tuple[Replica, float]) -> None:
         """Something may happen at a replica."""
         replica, wakes_ms = pair
         if replica.wakes_ms != wakes_ms or replica.state == "ended":
             return
+        self._step(replica, wakes_ms)
+        replica.wakes_ms = math.nan
+        self._wake_at(replica)
+
+    def _step(self, replica: Replica, wakes_ms: float) -> None:
         steps = replica.steps
         now_ms = steps.now_ms
         finished = steps.advance(wakes_ms if wakes_ms > now_ms else math.nextafter(now_ms, math.inf))
         used = steps.cache_used_tokens
-        replica.peak_tokens = max(replica.peak_tokens, used)
+        if used > replica.peak_tokens:
+            replica.peak_tokens = used
         if finished:
             self._finished(replica, finished)
-        replica.wakes_ms = math.nan
-        self._wake_at(replica)
 
     def _finished(self, replica: Replica, finished: list[Asked]) -> None:
+        after_ms, events, answered = replica.engine.after_ms, self._events, self._answered
         for call in finished:
-            self.at(call.last_ms + replica.engine.after_ms, self._answered, call)
+            self._number += 1
+            heapq.heappush(events, (call.last_ms + after_ms, self._number, answered, call))
 
     def _answered(self, call: Call) -> None:
         """A caller has its last token."""
