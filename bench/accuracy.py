@@ -157,9 +157,9 @@ def cards_section() -> str:
 def simulation_section() -> str:
     """Clients that do not wait for answers, simulated."""
     note = (
-        "\nNo constant was fitted on these rows. A fleet of one replica is simulated as `agentgpu simulate` does; of ShareGPT rows "
-        "only mean lengths are known, and lengths are drawn as exponential about them. Of 1,000 requests at once the first tokens "
-        "also wait for the benchmark's client and the server's process, which no column tells.\n"
+        "\nNo constant was fitted on these rows. A fleet of one replica is simulated as `agentgpu simulate` does; of ShareGPT "
+        "rows only mean lengths are known, and lengths are drawn as exponential about them. Of 1,000 requests at once the first "
+        "tokens also wait for the benchmark's client and the server's process, which no column tells.\n"
     )
     return section("Simulated: clients that do not wait", printed(accuracy_simulation.main)) + note
 

@@ -30,8 +30,7 @@ class Sketch:
         bins[place] = bins.get(place, 0) + 1
         self._count += 1
         self._sum += value
-        if value > self._most:
-            self._most = value
+        self._most = max(self._most, value)
 
     def take(self, other: Sketch) -> None:
         """Count all values of another one too."""
