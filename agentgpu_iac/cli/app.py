@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from agentgpu_iac import __version__
+from agentgpu_iac.cli.saying import say
 from agentgpu_iac.errors import EXIT_GOOD, BadInput
 
 
@@ -112,7 +113,7 @@ def drop_output() -> None:
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 

@@ -20,6 +20,7 @@ from agentgpu_iac.cli.app import (
     TodayOption,
     writing,
 )
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
 
@@ -104,7 +105,7 @@ def plan(
         raise
     view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, printed)
+        _compare_with_saved(saved, made, printed, str(locked), str(spec))
     elif output_file is not None:
         texts = {
             PageFormat.JSON: lambda: plan_text(made),
@@ -116,13 +117,13 @@ def plan(
         with writing(output_file):
             output_file.write_text(texts[format](), encoding="utf-8")
     elif is_page:
-        typer.echo(_report(made), nl=False)
+        say(_report(made), nl=False)
     elif printed in (PlanFormat.JSON, PlanFormat.YAML):
         _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
         _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
-        typer.echo(grown, err=True)
+        tell(grown)
     if not all(each.holds for each in made.proof):
         raise typer.Exit(EXIT_NO)
 
@@ -165,14 +166,14 @@ def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list
     return [lever.model_dump(mode="json", by_alias=True) for lever in found.ways_out]
 
 
-def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:
+def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat, before: str, after: str) -> None:
     """Print what planning again would change, and end with 1 where that is anything."""
     from agentgpu_iac.review.locked import locked_view, since
 
     found = since(saved, made)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
-        _print_blocks(locked_view(found), format)
+        _print_blocks(locked_view(found, before, after), format)
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -184,7 +185,7 @@ def _print_data(data: Any, format: PlanFormat) -> None:
     if format is PlanFormat.JSON:
         output.write_json(data)
     elif format is PlanFormat.YAML:
-        typer.echo(output.yaml_text(data), nl=False)
+        say(output.yaml_text(data), nl=False)
 
 
 def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
@@ -297,9 +298,9 @@ def render(
         if checked.faults:
             raise BadInput(checked.faults)
         for unchecked in checked.not_checked:
-            typer.echo(f"no schema to check against: {unchecked}", err=True)
+            tell(f"no schema to check against: {unchecked}")
     for sentence in too_long_cloud_inits(files):
-        typer.echo(sentence, err=True)
+        tell(sentence)
     whole = (*files, *beside(made, files))
     if directory is None:
         assert check is not None  # noqa: S101 - said above
@@ -319,7 +320,7 @@ def render(
             }
         )
     else:
-        typer.echo(
+        say(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
             f"Next: {next_step(made, files, str(directory))}"
         )
@@ -350,13 +351,13 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
     if format is Format.JSON:
         output.write_json({"directory": str(directory), **asdict(found)})
     elif found.is_empty:
-        typer.echo(f"{directory}: {len(files)} files, all as they would be written.")
+        say(f"{directory}: {len(files)} files, all as they would be written.")
     else:
         for verb, paths in (("write", found.added), ("change", found.changed), ("delete", found.deleted)):
             for path in paths:
-                typer.echo(f"would {verb} {path}")
+                say(f"would {verb} {path}")
         for reason in found.refused:
-            typer.echo(f"would refuse without --force: {reason}")
+            say(f"would refuse without --force: {reason}")
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -364,6 +365,14 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 def diff(
     before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
     after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            help="Agent to tell all of, or one of the words security, why, money, promises, warnings, flags, fields and files; "
+            "a page of everything when left out."
+        ),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Print every field and file, not the one page.")] = False,
     catalog: OverlayOption = None,
     format: Annotated[
         PlanFormat,
@@ -373,15 +382,23 @@ def diff(
         bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
     ] = False,
 ) -> None:
-    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    """Compare two stacks or plans: on a page what security must see, the money, why and the risk; then deeper."""
     from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_page import diff_page, topic_view
     from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    found = compared(before, after, catalog)
+    if topic is not None and (whole or format is not PlanFormat.TABLE):
+        other = "--all" if whole else f"--format {format.value}"
+        raise BadInput.one("diff", f"{other} holds everything, so it takes no TOPIC", hint="leave one of them out")
+    found, agents = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format is PlanFormat.MARKDOWN:
-        typer.echo(diff_comment(found), nl=False)
+        say(diff_comment(found), nl=False)
     elif format is PlanFormat.TABLE:
-        _print_blocks(diff_view(found), format)
+        if topic is not None:
+            view = topic_view(found, topic, agents)
+        else:
+            view = diff_view(found) if whole else diff_page(found, before, after)
+        _print_blocks(view, format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

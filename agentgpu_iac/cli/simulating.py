@@ -17,6 +17,7 @@ from agentgpu_iac.cli.app import (
     TodayOption,
     writing,
 )
+from agentgpu_iac.cli.saying import say
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
 
@@ -147,7 +148,7 @@ def _print(found: SimulationAnswer, format: SimulationFormat, output_file: Path 
     else:
         text = plain_text(simulation_view(found))
     if output_file is None:
-        typer.echo(text, nl=False)
+        say(text, nl=False)
         return
     whole = output_file.with_name(f"{output_file.name}.part")
     with writing(output_file):

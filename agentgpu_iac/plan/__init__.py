@@ -47,7 +47,13 @@ from agentgpu_iac.plan.hosts import (
     MachineRoute,
     OtherMachine,
 )
-from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
+from agentgpu_iac.plan.machine_scaling import (
+    MachinePoolScaling,
+    MachineScalerPlan,
+    MachineScalingPlan,
+    MachineTrigger,
+)
 from agentgpu_iac.plan.model_cache import (
     CachedModel,
     CachedRepository,
@@ -96,6 +102,7 @@ from agentgpu_iac.plan.scaling import (
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.step_times import StageTimes, StepTimesPlan
+from agentgpu_iac.plan.system_nodes import SystemNodesPlan, SystemPod
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -148,7 +155,11 @@ __all__ = (
     "LatencyPlan",
     "LedgerEntry",
     "LineItem",
+    "MachinePoolScaling",
     "MachineRoute",
+    "MachineScalerPlan",
+    "MachineScalingPlan",
+    "MachineTrigger",
     "MarketPlan",
     "MarketWay",
     "MemoryPlan",
@@ -206,6 +217,8 @@ __all__ = (
     "StartupTaintPlan",
     "StepTimesPlan",
     "StorageChoice",
+    "SystemNodesPlan",
+    "SystemPod",
     "TalkPlan",
     "TeamPlan",
     "ThinkingMode",
@@ -221,6 +234,7 @@ __all__ = (
     "WeightLoader",
     "WorkPlan",
     "Workload",
+    "Written",
     "tiers_by_agent",
     "token_variables",
 )

@@ -17,9 +17,9 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from agentgpu_iac.characters import visible
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.templates import template_folder
-from agentgpu_iac.review.commonmark import visible
 from agentgpu_iac.review.report.drawing import draw
 from agentgpu_iac.review.report.figure import Figure, Key
 from agentgpu_iac.review.report.tables import Grid
