@@ -19,6 +19,7 @@ import accuracy_cards
 import accuracy_latency
 import accuracy_loading
 import accuracy_memory
+import accuracy_simulation
 import accuracy_starting
 import peer
 from serving_rows import DATA, judged_cases
@@ -153,6 +154,16 @@ def cards_section() -> str:
     return section("Cards that no constant was fitted on", printed(accuracy_cards.main), plots)
 
 
+def simulation_section() -> str:
+    """Clients that do not wait for answers, simulated."""
+    note = (
+        "\nNo constant was fitted on these rows. A fleet of one replica is simulated as `agentgpu simulate` does; of ShareGPT "
+        "rows only mean lengths are known, and lengths are drawn as exponential about them. Of 1,000 requests at once the first "
+        "tokens also wait for the benchmark's client and the server's process, which no column tells.\n"
+    )
+    return section("Simulated: clients that do not wait", printed(accuracy_simulation.main)) + note
+
+
 def peer_section() -> str:
     """The peer and ours on the same rows, with the time of one prediction each."""
     rows = peer.read_rows(DATA)
@@ -179,6 +190,7 @@ def main() -> None:
     parser.add_argument("--peer", action="store_true", help="compare with aiconfigurator too")
     arguments = parser.parse_args()
     parts = [memory_section(), loading_section(), starting_section(), latency_section(), cards_section()]
+    parts.append(simulation_section())
     if arguments.peer:
         parts.append(peer_section())
     (DOCS / "accuracy.md").write_text(_HEAD + "".join(parts), encoding="utf-8")

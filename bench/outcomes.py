@@ -98,7 +98,7 @@ def traces(folder: Path) -> None:
     plan = make_plan(load_text(BURSTING, "traces"), load_catalog())
     for each in plan.workloads:
         print(f"| fleet | {each.tier} | {each.replicas.max} x {each.node_pool} USD {each.replica_usd_per_hour} |")
-    for path in (folder / "azure_code_2023.csv", folder / "servegen" / "m-small", folder / "servegen" / "deepseek-r1"):
+    for path in (folder / "azure_code_2023.csv", folder / "servegen" / "deepseek-r1"):
         trace = read_trace(path)
         for reclaims in (0.0, 2.0):
             mishaps = Mishaps(reclaims_per_hour=reclaims) if reclaims else NOTHING

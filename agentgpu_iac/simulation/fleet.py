@@ -63,6 +63,18 @@ class Fleet:
         self._machines = Machines(self, run)
         for each in deployments.values():
             self._machines.open(each)
+        self._share_cards()
+
+    def _share_cards(self) -> None:
+        """The first replicas of a group's engines lie on one card, then the second ones, and so on."""
+        cards: dict[tuple[str | None, int], list[Replica]] = {}
+        for deployment in self._deployments.values():
+            for place, each in enumerate(deployment.replicas):
+                if each.pace is not None:
+                    cards.setdefault((each.engine.workload.share_group, place), []).append(each)
+        for together in cards.values():
+            for each in together:
+                each.mates = together if len(together) > 1 else []
 
     def children(self, draw: Callable[[str, int, int], Session]) -> None:
         """Who draws the sessions of sub-agents."""
@@ -175,24 +187,36 @@ class Fleet:
         steps, now_ms = replica.steps, self.now_ms
         while steps.now_ms < now_ms and not steps.idle:
             self._finished(replica, steps.advance(now_ms))
-        replica.peak_tokens = max(replica.peak_tokens, steps.cache_used_tokens)
+        was_idle = steps.idle
         steps.push(call)
+        if was_idle and replica.mates:
+            self._pace(replica)
         self._wake_at(replica)
 
     def _wake_at(self, replica: Replica) -> None:
-        wakes_ms = replica.steps.next_ms()
+        """Look after a replica when something may happen there: at once, where nothing else happens now."""
+        steps, events, now_ms = replica.steps, self._events, self.now_ms
+        wakes_ms = steps.next_ms()
+        while wakes_ms <= now_ms and not (events and events[0][0] <= now_ms):
+            self._step(replica, wakes_ms)
+            wakes_ms = steps.next_ms()
         if wakes_ms != replica.wakes_ms:
             replica.wakes_ms = wakes_ms
             if wakes_ms < math.inf:
-                when_ms = wakes_ms if wakes_ms > self.now_ms else self.now_ms
                 self._number += 1
-                heapq.heappush(self._events, (when_ms, self._number, self._wake, (replica, wakes_ms)))
+                when_ms = wakes_ms if wakes_ms > now_ms else now_ms
+                heapq.heappush(events, (when_ms, self._number, self._wake, (replica, wakes_ms)))
 
     def _wake(self, pair: tuple[Replica, float]) -> None:
         """Something may happen at a replica."""
         replica, wakes_ms = pair
         if replica.wakes_ms != wakes_ms or replica.state == "ended":
             return
+        self._step(replica, wakes_ms)
+        replica.wakes_ms = math.nan
+        self._wake_at(replica)
+
+    def _step(self, replica: Replica, wakes_ms: float) -> None:
         steps = replica.steps
         now_ms = steps.now_ms
         finished = steps.advance(wakes_ms if wakes_ms > now_ms else math.nextafter(now_ms, math.inf))
@@ -200,12 +224,27 @@ class Fleet:
         replica.peak_tokens = max(replica.peak_tokens, used)
         if finished:
             self._finished(replica, finished)
-        replica.wakes_ms = math.nan
-        self._wake_at(replica)
+        if replica.mates and steps.idle:
+            self._pace(replica)
+
+    def _pace(self, changed: Replica) -> None:
+        """An engine on a shared card has begun or ceased to compute: the others' steps take longer, or less long."""
+        busy = max(1, sum(not each.steps.idle for each in changed.mates))
+        for each in changed.mates:
+            if each.pace is None or each.pace.busy == busy:
+                continue
+            while each is not changed and each.steps.now_ms < self.now_ms and not each.steps.idle:
+                self._finished(each, each.steps.advance(self.now_ms))
+            each.pace.busy = busy
+            each.steps.repaced()
+            if each is not changed:
+                self._wake_at(each)
 
     def _finished(self, replica: Replica, finished: list[Asked]) -> None:
+        after_ms, events, answered = replica.engine.after_ms, self._events, self._answered
         for call in finished:
-            self.at(call.last_ms + replica.engine.after_ms, self._answered, call)
+            self._number += 1
+            heapq.heappush(events, (call.last_ms + after_ms, self._number, answered, call))
 
     def _answered(self, call: Call) -> None:
         """A caller has its last token."""

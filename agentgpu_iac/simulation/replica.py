@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.simulation.sessions import Session
-from agentgpu_iac.simulation.step_lines import StepLines
+from agentgpu_iac.simulation.step_lines import SharedLines, StepLines
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.latency import way_ms
 from agentgpu_iac.sizing.speed import Speed
@@ -113,8 +113,10 @@ class Replica:
         "claimed_ms",
         "engine",
         "follows",
+        "mates",
         "node_stays",
         "number",
+        "pace",
         "peak_tokens",
         "ready_ms",
         "state",
@@ -133,7 +135,11 @@ class Replica:
         self.follows: Callable[[], None] | None = None
         """What a rollout does once it is found, or gone."""
         self.state = "starting"
-        self.steps = Steps(engine.steps, engine.scheduling)
+        self.pace = None if engine.workload.share_group is None else SharedLines(engine.steps)
+        """How long steps take where others compute on its card; None: it has it alone."""
+        self.mates: list[Replica] = []
+        """Those on its card, itself among them; none: it has it alone."""
+        self.steps = Steps(self.pace or engine.steps, engine.scheduling)
         self.calls: set[Call] = set()
         """Routed here and not answered yet."""
         self.wakes_ms = math.inf

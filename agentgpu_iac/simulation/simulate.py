@@ -92,8 +92,6 @@ def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
             warnings.append(f"{name}: its schedule is not followed; its baseline runs all the time")
         if name in shown and workloads[0].attention_data_parallel_size > 1:
             warnings.append(f"{name}: attention groups are counted as one pool of seats and cache")
-        if name in shown and any(tier.share_group for tier in workloads):
-            warnings.append(f"{name}: engines that share its accelerator are simulated as if each had it alone")
     return found, warnings
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 _WIDTH = math.log(1.002)
+_PER_WIDTH = 1 / _WIDTH
 _LEAST = 1e-6
 _NOTHING = -1_000_000
 """Bin of what is not above nothing."""
@@ -24,8 +25,9 @@ class Sketch:
 
     def add(self, value: float) -> None:
         """Count a value."""
-        place = round(math.log(value) / _WIDTH) if value > _LEAST else _NOTHING
-        self._bins[place] = self._bins.get(place, 0) + 1
+        place = round(math.log(value) * _PER_WIDTH) if value > _LEAST else _NOTHING
+        bins = self._bins
+        bins[place] = bins.get(place, 0) + 1
         self._count += 1
         self._sum += value
         self._most = max(self._most, value)

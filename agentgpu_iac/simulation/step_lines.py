@@ -33,3 +33,24 @@ class StepLines:
             base = self.speed.decode_ms(requests, 0.0)
             line = self._lines[requests] = (base, (self.speed.decode_ms(requests, _FAR_TOKENS) - base) / _FAR_TOKENS)
         return line[0] + line[1] * context_tokens
+
+
+class SharedLines:
+    """The same on a card that several engines compute on by turns: a step takes as many times as engines are busy there."""
+
+    __slots__ = ("_lines", "accepted_tokens", "attention_groups", "busy", "stages")
+
+    def __init__(self, lines: StepLines) -> None:
+        self._lines = lines
+        self.attention_groups = lines.attention_groups
+        self.accepted_tokens = lines.accepted_tokens
+        self.stages = lines.stages
+        self.busy = 1
+
+    def decode_ms(self, requests: float, context_tokens: float) -> float:
+        """A step that gives each running request one token."""
+        return self.busy * self._lines.decode_ms(requests, context_tokens)
+
+    def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
+        """A step that also reads prompts."""
+        return self.busy * self._lines.step_ms(requests, context_tokens, prompt_tokens, token_pairs)

@@ -224,6 +224,10 @@ class Steps:
         steps, first, growth = self._next_stretch()
         return self._clock + steps * (first + growth * (steps - 1) / 2)
 
+    def repaced(self) -> None:
+        """Steps take another time from now on: what was known of the next ones is forgotten."""
+        self._stretch = None
+
     def unfinished(self) -> list[Asked]:
         """All that runs and waits here: what is lost when the replica is."""
         return [*(asked for asked in self._order if asked.ends_at >= 0), *self._waiting, *self._coming]
