@@ -6,16 +6,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from agentgpu_iac.plan.writing import plan_text
-from agentgpu_iac.rendering.inventory import INVENTORY, STAGING, read_inventory, sha256, sha256_of
+from agentgpu_iac.rendering.inventory import INVENTORY, read_inventory, sha256, sha256_of
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.write import write
 from tests.plans import make_plan
 
-RUN = "from agentgpu_iac.cli.main import run; run()"
+_WORLD = """
+    import subprocess, sys
+    from pathlib import Path
+    from tests.cli.running import agentgpu
+    words = sys.argv[1:]
+    def run(*command):
+        subprocess.run(command, check=True)
+"""
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,18 +35,18 @@ def may_mount() -> bool:
 mounts = pytest.mark.skipif(not may_mount(), reason="no right to mount a file system")
 
 
-def shell(script: str, *words: Path) -> tuple[int, str]:
-    """Run a script that may mount; what it ends with and what it says. ``agentgpu`` is the command."""
-    prelude = f'agentgpu() {{ "{sys.executable}" -c "{RUN}" "$@"; }}\n'
+def in_a_world_of_its_own(script: str, *words: Path) -> str:
+    """What a Python script prints that may mount: it has ``agentgpu`` (the command), ``run`` (a program) and ``words``."""
     done = subprocess.run(
-        ["unshare", "--mount", "bash", "-c", prelude + script, "bash", *map(str, words)],
+        ["unshare", "--mount", sys.executable, "-c", dedent(_WORLD) + dedent(script), *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    return done.returncode, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture
@@ -52,28 +60,39 @@ def plan(tmp_path: Path) -> Path:
 def test_a_full_disk_is_no_fault_of_the_one_who_asks_and_leaves_nothing_half(tmp_path: Path, plan: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    code, said = shell(
-        'mount -t tmpfs -o size=48k none "$2"; agentgpu render "$1" -o "$2/out"; code=$?; find "$2" -type f; exit $code',
+    said = in_a_world_of_its_own(
+        """
+        plan, disk = words
+        run("mount", "-t", "tmpfs", "-o", "size=48k", "none", disk)
+        answer = agentgpu("render", plan, "-o", f"{disk}/out")
+        print(answer.code, answer.err.strip())
+        print([path for path in Path(disk).rglob("*") if path.is_file()])
+        """,
         plan,
         disk,
     )
-    assert code == 3, said
-    assert "No space left on device" in said
-    assert STAGING not in said.partition("No space left")[2].partition("\n")[2]
+    assert said.startswith("3 ")
+    assert "cannot be written: No space left on device" in said
+    assert said.endswith("\n[]\n")
 
 
 @mounts
 def test_nothing_to_change_in_a_read_only_tree_is_success_and_a_change_is_not(tmp_path: Path, plan: Path) -> None:
-    out = tmp_path / "out"
-    script = """
-        agentgpu render "$1" -o "$2" && mount --bind "$2" "$2" && mount -o remount,ro,bind "$2" || exit 9
-        agentgpu render "$1" -o "$2" || exit 8
-        agentgpu render "$1" --check "$2" || exit 7
-        sed -i 's/"8000"/"8001"/; s/20261105/20261106/' "$1"
-        agentgpu render "$1" -o "$2"
-    """
-    code, said = shell(script, plan, out)
-    assert code == 3, said
+    said = in_a_world_of_its_own(
+        """
+        plan, out = words
+        agentgpu("render", plan, "-o", out)
+        run("mount", "--bind", out, out)
+        run("mount", "-o", "remount,ro,bind", out)
+        print(agentgpu("render", plan, "-o", out).code, agentgpu("render", plan, "--check", out).code)
+        Path(plan).write_text(Path(plan).read_text().replace("20261105", "20261106"))
+        answer = agentgpu("render", plan, "-o", out)
+        print(answer.code, answer.err.strip())
+        """,
+        plan,
+        tmp_path / "out",
+    )
+    assert said.startswith("0 0\n3 ")
     assert "Read-only file system" in said
 
 
