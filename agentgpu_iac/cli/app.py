@@ -70,6 +70,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class SimulationFormat(StrEnum):
+    """How a simulation is printed, or made a page of."""
+
+    TABLE = "table"
+    JSON = "json"
+    HTML = "html"
+
+
 DEFAULT_SPEC = Path("agentstack.yaml")
 """The agent stack where none is named: what ``init`` writes."""
 SpecArgument = Annotated[Path, typer.Argument(help="Agent stack (YAML); - is standard input.", metavar="SPEC")]

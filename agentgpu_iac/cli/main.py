@@ -7,7 +7,19 @@ from typing import Final, cast
 import typer
 
 from agentgpu_iac.characters import printable
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, simulating, stacks, status
+from agentgpu_iac.cli import (
+    calculators,
+    callers,
+    catalog,
+    levers,
+    plans,
+    publish,
+    report,
+    scale,
+    simulating,
+    stacks,
+    status,
+)
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.cli.saying import tell
@@ -34,6 +46,7 @@ _COMMANDS = (
     callers.endpoints,
     callers.pin,
     status.status,
+    scale.scale,
     stacks.schema,
     calculators.size,
     calculators.predict,

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def write_json(value: Any) -> None:
     """Print a value as JSON, one stable layout."""
-    say(escaped_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    say(json_text(value), nl=False)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON, one stable layout; hidden characters as escapes."""
+    return escaped_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n"
 
 
 def write_json_line(value: Any) -> None:

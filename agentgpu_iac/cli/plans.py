@@ -22,7 +22,7 @@ from agentgpu_iac.cli.app import (
 from agentgpu_iac.cli.files import write_whole, writing
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
-from agentgpu_iac.errors import EXIT_NO, BadInput
+from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agentgpu_iac.catalog.store import Catalog
     from agentgpu_iac.plan import Plan, RenderedFile
     from agentgpu_iac.review.blocks import Block
+    from agentgpu_iac.simulation.profiles import Traffic
     from agentgpu_iac.spec.loader import LoadedStack
 
 _SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in Git."
@@ -56,6 +57,13 @@ def plan(
             help="Simulate the plan under a burst, and plan until its budgets hold; exit code 1 if they do not.",
         ),
     ] = False,
+    nines: Annotated[
+        bool, typer.Option("--nines", help="With --prove: what each further nine of the requests costs.")
+    ] = False,
+    traffic: Annotated[
+        str | None,
+        typer.Option(help="With --prove: bursty (default), ramp, flash, cron or office-day."),
+    ] = None,
     today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
@@ -65,7 +73,7 @@ def plan(
     from agentgpu_iac.plan.reading import load_plan
     from agentgpu_iac.plan.writing import plan_text
     from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
-    from agentgpu_iac.planning.proving import proven
+    from agentgpu_iac.planning.proving import NINES, Question, proven
     from agentgpu_iac.review.blocks import markdown, plain_text
     from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
@@ -76,11 +84,18 @@ def plan(
     printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
+    if not prove and (nines or traffic is not None):
+        raise BadInput.one("--nines" if nines else "--traffic", "is for --prove", hint="write --prove too")
+    question = Question(traffic=_scenario(traffic or "bursty"), nines=NINES if nines else ())
     try:
         saved = None if locked is None else load_plan(locked)
         loaded, facts = load_both(spec, catalog, today)
-        with waiting("planning and simulating" if prove else "planning"):
-            made = proven(loaded, facts) if prove else make_plan(loaded, facts)
+        with waiting("planning and simulating" if prove else "planning") as tell:
+            made = (
+                proven(loaded, facts, question, lambda count: tell(f"({count} simulations)"))
+                if prove
+                else make_plan(loaded, facts)
+            )
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
@@ -90,7 +105,7 @@ def plan(
         raise
     view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, printed)
+        _compare_with_saved(saved, made, printed, str(locked), str(spec))
     elif output_file is not None:
         texts = {
             PageFormat.JSON: lambda: plan_text(made),
@@ -110,6 +125,17 @@ def plan(
         tell(grown)
     if not all(each.holds for each in made.proof):
         raise typer.Exit(EXIT_NO)
+
+
+def _scenario(name: str) -> Traffic:
+    """A kind of traffic by its name."""
+    from agentgpu_iac.simulation.profiles import HOURS
+
+    found = next((each for each in HOURS if each == name), None)
+    if found is None:
+        hint = did_you_mean(name, HOURS) or f"write {', '.join(HOURS)}"
+        raise BadInput.one("--traffic", f"{name!r} is no kind of traffic", hint=hint)
+    return found
 
 
 def _check_report(locked: Path | None) -> None:
@@ -139,14 +165,14 @@ def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list
     return [lever.model_dump(mode="json", by_alias=True) for lever in found.ways_out]
 
 
-def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:
+def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat, before: str, after: str) -> None:
     """Print what planning again would change, and end with 1 where that is anything."""
     from agentgpu_iac.review.locked import locked_view, since
 
     found = since(saved, made)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
-        _print_blocks(locked_view(found), format)
+        _print_blocks(locked_view(found, before, after), format)
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -338,6 +364,14 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 def diff(
     before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
     after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            help="Agent to tell all of, or one of the words security, why, money, promises, warnings, flags, fields and files; "
+            "a page of everything when left out."
+        ),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Print every field and file, not the one page.")] = False,
     catalog: OverlayOption = None,
     format: Annotated[
         PlanFormat,
@@ -347,15 +381,23 @@ def diff(
         bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
     ] = False,
 ) -> None:
-    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    """Compare two stacks or plans: on a page what security must see, the money, why and the risk; then deeper."""
     from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_page import diff_page, topic_view
     from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    found = compared(before, after, catalog)
+    if topic is not None and (whole or format is not PlanFormat.TABLE):
+        other = "--all" if whole else f"--format {format.value}"
+        raise BadInput.one("diff", f"{other} holds everything, so it takes no TOPIC", hint="leave one of them out")
+    found, agents = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format is PlanFormat.MARKDOWN:
         say(diff_comment(found), nl=False)
     elif format is PlanFormat.TABLE:
-        _print_blocks(diff_view(found), format)
+        if topic is not None:
+            view = topic_view(found, topic, agents)
+        else:
+            view = diff_view(found) if whole else diff_page(found, before, after)
+        _print_blocks(view, format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

@@ -5,6 +5,7 @@ Each kind of pod has one policy that lists all it may do::
     callers' namespaces -> router, else engines  monitoring namespace -> metrics of engines, routers, pickers
     router -> engines                            fillers -> the models' source, over HTTPS
     Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
+    the burst scaler -> monitoring namespace, machines beside the cluster, the Kubernetes API and others over HTTPS
     callers' namespaces -> the proxy, and no further where it tells teams apart; the proxy -> router or engines, sellers, Redis
     everyone -> the cluster's DNS                pods of one replica <-> one another
     engines that stream their weights -> S3, over HTTPS, and the agent of Pod Identity
@@ -26,6 +27,7 @@ from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
 from agentgpu_iac.rendering.names import (
     BASE,
+    BURST_SCALER_COMPONENT,
     COMPONENT_LABEL,
     ENDPOINT_PICKER_COMPONENT,
     ENGINE_COMPONENT,
@@ -131,6 +133,7 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
         *(_engine(plan, agent, agent.agent in routed) for agent in agents(plan)),
         *_router(plan),
         *_proxy(plan),
+        *_burst_scaler(plan),
         *_groups(plan),
         *_fillers(plan),
         *_streaming(plan),
@@ -281,6 +284,16 @@ def _proxy(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
             egress=egress,
         ),
     )
+
+
+def _burst_scaler(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """It asks Prometheus, the machines, the Kubernetes API, and over HTTPS their seller and wherever Pulumi's state is."""
+    if plan.joined is None or plan.joined.scaling is None or plan.joined.scaling.scaler is None:
+        return ()
+    prometheus = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
+    outside = _anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
+    asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan))
+    return (_policy(plan, BURST_SCALER_COMPONENT, _component(BURST_SCALER_COMPONENT), egress=asked),)
 
 
 def _from_pods(component: str, *ports: Port) -> Rule:

@@ -62,9 +62,11 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _queue_rules(part(spec, "network"), agents)
     yield from peak_hours_rules(part(spec, "scaling"), agents)
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
+    yield from _inventory_places(part(spec, "capacity"), items(spec, "regions"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
     yield from _quota_rules(part(spec, "capacity"))
@@ -187,6 +189,19 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
             message="a Gateway is named, but the router is not 'gateway'",
             hint="write router: gateway, or leave the Gateway out",
         )
+
+
+def _queue_rules(network: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Behind a Gateway no engine refuses: its picker holds what waits, for as long as it is told."""
+    if network.get("router") != "gateway":
+        return
+    for index, agent in enumerate(agents):
+        if part(agent, "overrides").get("maxWaitingRequests") is not None:
+            yield Violation(
+                steps=("spec", "agents", index, "overrides", "maxWaitingRequests"),
+                message="behind a Gateway the picker holds what waits, and no engine refuses",
+                hint="leave it out, or use router: nginx",
+            )
 
 
 def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
@@ -352,6 +367,19 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
             hint="write each kind once, with all that there are as its count",
             other=other,
         )
+
+
+def _inventory_places(capacity: Mapping[str, Data], regions: Sequence[Data]) -> Iterator[Violation]:
+    """Where a stack names its regions, machines that stand elsewhere are none of it."""
+    named = [region for region in regions if isinstance(region, str)]
+    for index, owned in enumerate(items(capacity, "inventory")):
+        region = mapping(owned).get("region")
+        if named and isinstance(region, str) and region not in named:
+            yield Violation(
+                steps=("spec", "capacity", "inventory", index, "region"),
+                message=f"these machines stand in {shown(region)}, and the stack may be in {' or '.join(named)} alone",
+                hint="name it in regions too, or leave the machines out",
+            )
 
 
 def _quota_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:

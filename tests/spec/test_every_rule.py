@@ -37,6 +37,8 @@ AT_NIGHT = f"name: other, model: Qwen/Qwen3-14B, latencyClass: background, {NIGH
 
 WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
 
+SCALER = "scaling: {{{}machines: {{image: a, secret: s, pulumiStack: burst}}}}"
+
 TEAM = "teams: [{{name: desk, keySecret: desk-key{}}}]"
 PAID = "paidFallback: {{apiModel: openai/gpt-5-mini, keySecret: seller-key{}}}"
 REDIS = "proxy: {redisSecret: redis}"
@@ -119,6 +121,12 @@ BAD = (
         with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
     ),
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.nodeUpdates", with_spec("target: kubernetes", "capacity: {nodeUpdates: surge}")),
+    (
+        "_target_rules",
+        "capacity.systemNodes",
+        with_spec("target: kubernetes", "capacity: {systemNodes: {machine: m7i.large}}"),
+    ),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     (
@@ -129,6 +137,27 @@ BAD = (
     ("_foreign", "providers[1]", with_spec("providers: [aws, vast]")),
     ("_foreign", "providers[0]", with_spec("providers: [spheron]", KEYED)),
     ("_machines_from", "capacity.machinesFrom[0]", with_spec("target: kubernetes", "capacity: {machinesFrom: [aws]}")),
+    (
+        "_inventory_places",
+        "capacity.inventory[0].region",
+        with_spec(
+            "target: kubernetes",
+            "regions: [us-east-1]",
+            "capacity: {inventory: [{machine: a, count: 1, region: here}]}",
+        ),
+    ),
+    ("_scaler_rules", "scaling.machines", with_spec("target: compose", SCALER.format(""))),
+    ("_scaler_rules", "scaling.machines", with_spec(SCALER.format(""))),
+    ("_scaler_rules", "scaling.method", with_spec("providers: [aws, spheron]", KEYED, SCALER.format("method: none, "))),
+    (
+        "_scaler_rules",
+        "scaling.machines",
+        with_spec(
+            "providers: [aws, spheron]",
+            KEYED,
+            SCALER.format("prometheusAuth: {method: aws-sigv4, awsRegion: eu-central-1}, "),
+        ),
+    ),
     (
         "_machines_from",
         "capacity.machinesFrom[0]",
@@ -191,6 +220,11 @@ BAD = (
     ("_router_rules", "network.router", with_spec("network: {router: gateway}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{{GATEWAY}}}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{router: nginx, {GATEWAY}}}")),
+    (
+        "_queue_rules",
+        "agents[0].overrides.maxWaitingRequests",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}") + "      overrides: {maxWaitingRequests: 4}\n",
+    ),
     ("_range_rules", "hosts.callerRanges[0]", with_spec("hosts: {callerRanges: [10.0.0.1/8]}")),
     ("_range_rules", "hosts.adminRanges[0]", with_spec("hosts: {adminRanges: [10.0.0.1/8]}")),
     ("_target_rules", "network.router", with_spec("target: compose", "network: {router: none}")),
@@ -419,6 +453,7 @@ BAD = (
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("providers: [aws, spheron]", KEYED, SCALER.format("")),
     with_spec("providers: [aws, spheron]", KEYED),
     with_spec("target: kubernetes", "capacity: {machinesFrom: [spheron]}", KEYED),
     with_spec("security: {callersNeedLabel: true}"),

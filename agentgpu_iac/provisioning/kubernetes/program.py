@@ -57,7 +57,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     settings that cannot be carried out.
     """
     settings = settings or Settings()
-    if faults := [*target_faults(plan, "kubernetes", "clusters"), *_unreachable(settings), *policy_faults(plan)]:
+    if faults := [*target_faults(plan, "kubernetes", "clusters"), *unreachable(settings), *policy_faults(plan)]:
         raise BadInput(faults)
     cost = report_cost(plan, excludes=_EXCLUDES)
     objects = read_manifests(files, settings.installed_api_groups)
@@ -79,7 +79,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])
 
 
-def _unreachable(settings: Settings) -> Iterator[Fault]:
+def unreachable(settings: Settings) -> Iterator[Fault]:
     """Settings that lead to no cluster, as far as the files on this machine say."""
     path, context = settings.kubeconfig, settings.context
     if path is None:
