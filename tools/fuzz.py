@@ -120,7 +120,7 @@ TEXTS: Final = (
         "kube-system",
         ".git/config",
     ),
-    *("", " ", "x" * 300, "é", "\u0000", "\ud83d\ude00", "a" * 70_000),
+    *("", " ", "x" * 300, "é", "\u0000", "\U0001f600", "a" * 70_000),
 )
 VALUES: Final[tuple[Any, ...]] = (
     *(
@@ -183,7 +183,10 @@ def doors() -> tuple[Door, ...]:
     options = {"accelerator": "l40s", "model": "Qwen/Qwen3-8B"}
     question = json.dumps({"model": "Qwen/Qwen3-8B", "accelerator": "l40s", "max-model-len": 4096})
     policies = "apiVersion: agentgpu.dev/v1alpha1\nkind: Policies\nbudget: {usdPerMonth: 100}\nregions: [us-east-1]\n"
-    published = "apiVersion: agentgpu.dev/v1alpha1\nkind: Publishing\nstacks: [stacks]\ninto: rendered\nenvironments: [{name: a}]\n"
+    published = (
+        "apiVersion: agentgpu.dev/v1alpha1\nkind: Publishing\nstacks: [stacks]\ninto: rendered\n"
+        "environments: [{name: a}]\n"
+    )
     log = (
         "Model loading took 14.25 GiB and 3.1 seconds\nAvailable KV cache memory: 20.5 GiB\nGPU KV cache size: 149,000 tokens\n"
         "non-default args: {'model': 'Qwen/Qwen3-8B', 'max_model_len': 4096, 'tensor_parallel_size': 1}\n"
@@ -400,7 +403,8 @@ def main() -> int:
         found += 1
         print(f"it took {peak / 2**20:.0f} MiB at its peak; {MOST_BYTES / 2**20:.0f} are allowed")
     print(
-        f"{sum(tried.values()):,} tries with seed {asked.seed}, {found} findings, {peak / 2**20:.0f} MiB at the peak: {dict(tried)}"
+        f"{sum(tried.values()):,} tries with seed {asked.seed}, {found} findings, {peak / 2**20:.0f} MiB at the peak: "
+        f"{dict(tried)}"
     )
     return 1 if found else 0
 
