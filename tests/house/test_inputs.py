@@ -17,6 +17,7 @@ OWN = {
     "operations/pinning.py": "an address on the network",
     "cli/files.py": "drafts that it makes and writes",
     "rendering/write.py": "a folder, for its lock",
+    "simulation/fleet.py": "a machine to requests, which is no file",
 }
 """What else is opened, and what it is."""
 READS = {"read_text", "read_bytes"}
