@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: screenshots help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
+.PHONY: fuzz screenshots help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -24,6 +24,10 @@ test: $(VENV)/.dev ## Run the test suite
 
 laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries an eighth of them
 	AGENTGPU_LAWS=whole $(BIN)/python -m pytest -n 2 -m hypothesis
+
+fuzz: $(VENV)/.dev ## Throw broken and hostile files at everything that reads one, for two minutes (FUZZ_SECONDS=3600: an hour)
+	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
+FUZZ_SECONDS := 120
 
 check: lint ## Everything but the tests: style, types, import contract
 	$(BIN)/mypy

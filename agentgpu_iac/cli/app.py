@@ -1,11 +1,9 @@
-"""The application and what its commands share: kinds of answers, arguments, and how a file that cannot be written is told."""
+"""The application and what its commands share: kinds of answers, and arguments."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +14,7 @@ from typer.core import TyperGroup
 
 from agentgpu_iac import __version__
 from agentgpu_iac.cli.saying import say
-from agentgpu_iac.errors import EXIT_GOOD, BadInput
+from agentgpu_iac.errors import EXIT_GOOD
 
 
 class _Commands(TyperGroup):
@@ -127,12 +125,3 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """A path that cannot be written is a bad option."""
-    try:
-        yield
-    except OSError as error:
-        raise BadInput.one(str(error.filename or path), f"cannot be written: {error.strerror}") from None

@@ -13,7 +13,8 @@ from typing import Annotated, Any, BinaryIO, Final
 import typer
 
 from agentgpu_iac.cli import completing
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, writing
+from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption
+from agentgpu_iac.cli.files import writing
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, BadInput
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, lines_in, opened, read_file, source_of
 

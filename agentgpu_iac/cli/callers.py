@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, SpecArgument, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, SpecArgument
+from agentgpu_iac.cli.files import write_whole
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import STANDARD_INPUT, read_file
@@ -102,8 +101,7 @@ def pin(
         say(after, nl=False)
         return
     if after != before:
-        with writing(spec):
-            _replace(spec, after)
+        write_whole(spec, after)
     say(f"{spec}: {len(found.values)} versions pinned." if found.values else f"{spec}: nothing to pin.")
 
 
@@ -113,17 +111,3 @@ def _mirrors(words: list[str]) -> dict[str, str]:
     if wrong:
         raise BadInput.one("--registry", "is HOST=URL", hint="docker.io=https://mirror.example.com")
     return {host: url for host, _, url in pairs}
-
-
-def _replace(path: Path, text: str) -> None:
-    """The whole file or nothing of it."""
-    target = path.resolve()
-    descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-        Path(draft).chmod(target.stat().st_mode & 0o777)
-        Path(draft).replace(target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

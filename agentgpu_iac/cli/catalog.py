@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli import completing
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, writing
+from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption
+from agentgpu_iac.cli.files import writing
 
 
 class CatalogKind(StrEnum):

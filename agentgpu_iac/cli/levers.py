@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli import completing
-from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, TodayOption, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, TodayOption
+from agentgpu_iac.cli.files import write_whole
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
@@ -73,8 +74,7 @@ def frontier(
     with waiting("planning each value"):
         found = ask(*asked, over, agent, wanted)
     if plot is not None:
-        with writing(plot):
-            plot.write_text(frontier_svg(found), encoding="utf-8")
+        write_whole(plot, frontier_svg(found))
     if format is Format.JSON:
         output.write_json(found.model_dump(mode="json", by_alias=True))
     else:

@@ -18,8 +18,8 @@ from agentgpu_iac.cli.app import (
     SourceArgument,
     SpecArgument,
     TodayOption,
-    writing,
 )
+from agentgpu_iac.cli.files import write_whole, writing
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
@@ -114,8 +114,7 @@ def plan(
             PageFormat.TABLE: lambda: plain_text(view(made, str(spec))),
             PageFormat.HTML: lambda: _report(made),
         }
-        with writing(output_file):
-            output_file.write_text(texts[format](), encoding="utf-8")
+        write_whole(output_file, texts[format]())
     elif is_page:
         say(_report(made), nl=False)
     elif printed in (PlanFormat.JSON, PlanFormat.YAML):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, TodayOption, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, TodayOption
+from agentgpu_iac.cli.files import write_whole
 from agentgpu_iac.cli.saying import say
 
 
@@ -29,5 +30,4 @@ def report(
     if output_file is None:
         say(page, nl=False)
         return
-    with writing(output_file):
-        output_file.write_text(page, encoding="utf-8")
+    write_whole(output_file, page)

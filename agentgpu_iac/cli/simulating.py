@@ -15,8 +15,8 @@ from agentgpu_iac.cli.app import (
     SimulationFormat,
     SourceArgument,
     TodayOption,
-    writing,
 )
+from agentgpu_iac.cli.files import write_whole
 from agentgpu_iac.cli.saying import say
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
@@ -150,10 +150,4 @@ def _print(found: SimulationAnswer, format: SimulationFormat, output_file: Path 
     if output_file is None:
         say(text, nl=False)
         return
-    whole = output_file.with_name(f"{output_file.name}.part")
-    with writing(output_file):
-        try:
-            whole.write_text(text, encoding="utf-8")
-            whole.replace(output_file)
-        finally:
-            whole.unlink(missing_ok=True)
+    write_whole(output_file, text)

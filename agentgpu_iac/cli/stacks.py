@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentgpu_iac.cli import app, completing
-from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument
+from agentgpu_iac.cli.files import writing
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.errors import BadInput
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgpu_iac.catalog.live import AMAZON
 from agentgpu_iac.catalog.marketplace import MARKETPLACE
+from agentgpu_iac.cli.files import write_whole
 from agentgpu_iac.cli.output import yaml_text
 from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure
 from agentgpu_iac.inputs import read_start
@@ -57,15 +56,7 @@ def write(made: Update, path: Path) -> None:
     rows = made.overlay.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     head = {"apiVersion": made.overlay.api_version, "kind": made.overlay.kind}
     text = f"{_FIRST_LINE} {made.provider}; the next update replaces it.\n{yaml_text({**head, **rows})}"
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_whole(path, text)
 
 
 def summary(made: Update, path: Path) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def _questions(
             [host.dcgm_exporter.image for host in hosts if host.dcgm_exporter],
         ),
         ("grafanaImage", pins.grafana_image, [host.grafana.image for host in hosts if host.grafana]),
+        ("ollamaImage", pins.ollama_image, [host.ollama.image for host in hosts if host.ollama]),
     )
     for key, there, wanted in images:
         if there is None and len(wanted) == 1:

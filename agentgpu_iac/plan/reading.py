@@ -132,9 +132,22 @@ def _validated(data: object, text: str, source: str) -> Plan:
     faults = [
         Fault(source=source, message=clash.message, hint="rename an agent, and plan again") for clash in clashes(plan)
     ]
+    faults += _dangling(plan, source)
     if faults:
         raise BadInput(faults)
     return plan
+
+
+def _dangling(plan: Plan, source: str) -> Iterator[Fault]:
+    """Names of pools and workloads that lead nowhere in the plan."""
+    pools, workloads = {pool.name for pool in plan.node_pools}, {workload.name for workload in plan.workloads}
+    named = [(f"workloads[{at}].nodePool", each.node_pool, pools) for at, each in enumerate(plan.workloads)]
+    for at, host in enumerate(plan.hosts):
+        named.append((f"hosts[{at}].nodePool", host.node_pool, pools))
+        named += [(f"hosts[{at}].engines", each.workload, workloads) for each in host.engines]
+    for path, name, known in named:
+        if name not in known:
+            yield Fault(source=source, path=path, message=f"names {name!r}, which the plan does not have", hint=_AGAIN)
 
 
 def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -> NoReturn:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, json_of, opened, read_file
@@ -17,6 +18,15 @@ from agentgpu_iac.inputs import MOST_TEXT_BYTES, json_of, opened, read_file
 INVENTORY = ".agentgpu-inventory.json"
 STAGING = ".agentgpu-staging"
 """Folder in which new files are made before they take their places."""
+OUR_FOLDERS: Final = frozenset(
+    {
+        *("base", "callers", "device-plugin", "gateway", "gitops", "groups", "helm-values", "hosts", "karpenter"),
+        *("monitoring", "overlays", "scaling", "secrets", "skyserve"),
+    }
+)
+"""Folders that are rendered; nothing is deleted elsewhere, whatever an inventory says."""
+OUR_FILES: Final = frozenset({"plan.json"})
+"""Files at the top that are rendered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +83,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_ours(path: str) -> bool:
+    """Whether a path is one at which some version of ours writes: an inventory that names another was made by somebody else."""
+    first, slash, _ = path.partition("/")
+    return first in OUR_FOLDERS if slash else path in OUR_FILES
+
+
 def is_inside(path: str) -> bool:
-    """Whether a path stays below the folder and is none of the names that we keep for ourselves."""
+    """Whether a path stays below the folder, and is none of the names that we or Git keep for ourselves."""
     pure = PurePosixPath(path)
     plain = bool(pure.parts) and str(pure) == path and not pure.is_absolute() and ".." not in pure.parts
+    plain = plain and not any(_is_git_s(part) for part in pure.parts)
     return plain and "\0" not in path and "\\" not in path and pure.parts[0] not in (INVENTORY, STAGING)
+
+
+def _is_git_s(part: str) -> bool:
+    """Whether a name is that of Git's own folder, as file systems spell it that know no case or shorten names."""
+    return part.casefold().rstrip(" .") in (".git", "git~1")
 
 
 def _hashes(source: str, content: dict[str, object], key: str) -> dict[str, str]:

@@ -7,9 +7,12 @@ write that is interrupted leaves only whole files, all of them known to be ours,
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -22,6 +25,7 @@ from agentgpu_iac.rendering.inventory import (
     Inventory,
     inventory_text,
     is_inside,
+    is_ours,
     read_inventory,
     sha256,
     sha256_of,
@@ -53,21 +57,41 @@ def write(files: Iterable[RenderedFile], directory: Path, *, force: bool = False
 
     A file that we wrote before and no longer render is deleted. Raises OwnershipConflict, naming every file
     concerned and changing none, where a file in the way is not ours or was edited since; ``force`` replaces those.
-    Nothing is ever written or deleted through a symbolic link.
+    Nothing is ever written or deleted through a symbolic link, and nothing is touched where nothing changes. Two who write
+    into one folder do so one after the other.
     """
     contents = _contents(files)
     folder = directory.resolve()
-    inventory = read_inventory(folder)
-    conflicts = _conflicts(folder, inventory, contents, force=force)
-    if conflicts:
-        raise OwnershipConflict("\n".join((*conflicts, *_ways_out(conflicts))))
-    changes = _changes(folder, inventory, contents)
-    _apply(folder, inventory, changes)
+    if contents:
+        folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        inventory = read_inventory(folder)
+        conflicts = _conflicts(folder, inventory, contents, force=force)
+        if conflicts:
+            raise OwnershipConflict("\n".join((*conflicts, *_ways_out(conflicts))))
+        changes = _changes(folder, inventory, contents)
+        if changes.write or changes.delete or inventory != Inventory(files=changes.hashes):
+            _apply(folder, inventory, changes)
     return WriteReport(written=len(changes.write), unchanged=len(changes.keep), deleted=len(changes.delete))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Whoever else writes into the folder waits, or is waited for. The lock ends with its process, and leaves no file."""
+    if not folder.is_dir():
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 _EDITED: Final = "was edited since we wrote it"
 _FOREIGN: Final = "is not ours"
+_NEVER_OURS: Final = "is no file that agentgpu renders, and the inventory says that it is"
 
 
 def _ways_out(conflicts: Iterable[str]) -> Iterator[str]:
@@ -78,6 +102,8 @@ def _ways_out(conflicts: Iterable[str]) -> Iterator[str]:
             "To keep an edit, say it in the agent stack, or in a Kustomize overlay of yours beside these files, and put the "
             "file back; --force overwrites it."
         )
+    if _NEVER_OURS in reasons:
+        yield f"Somebody has changed {INVENTORY}: put it back as it was committed."
     if _FOREIGN in reasons:
         yield "To keep such a file, name another folder, or move it away; --force overwrites it."
 
@@ -136,7 +162,9 @@ def _conflicts(folder: Path, inventory: Inventory, contents: Mapping[str, bytes]
     """Every reason not to touch the folder, in the order of the paths."""
     reserved = [f"{name}: is not a plain {kind}" for name, kind in _reserved(folder)]
     found = {
-        path: _obstacle(folder, path) or ("" if force else _claim(folder, path, inventory, contents))
+        path: _forged(path, contents)
+        or _obstacle(folder, path)
+        or ("" if force else _claim(folder, path, inventory, contents))
         for path in inventory.paths | set(contents)
     }
     return reserved + [f"{path}: {reason}" for path, reason in sorted(found.items()) if reason]
@@ -151,6 +179,11 @@ def _reserved(folder: Path) -> list[tuple[str, str]]:
     if staging.is_symlink() or (staging.exists() and not staging.is_dir()):
         found.append((STAGING, "folder"))
     return found
+
+
+def _forged(path: str, contents: Mapping[str, bytes]) -> str:
+    """Why a path that an inventory names is not believed to be ours; nothing where it may be."""
+    return "" if path in contents or is_ours(path) else _NEVER_OURS
 
 
 def _obstacle(folder: Path, path: str) -> str:

@@ -100,6 +100,7 @@ _BY_PLACE: Final[Mapping[str, Any]] = {
     "Pins.dcgmExporterImage": f"nvcr.io/nvidia/k8s/dcgm-exporter@{_DIGEST}",
     "Pins.engineImage": f"docker.io/vllm/vllm-openai@{_DIGEST}",
     "Pins.grafanaImage": f"docker.io/grafana/grafana@{_DIGEST}",
+    "Pins.ollamaImage": f"docker.io/ollama/ollama@{_DIGEST}",
     "Pins.prometheusImage": f"quay.io/prometheus/prometheus@{_DIGEST}",
     "Pins.proxyImage": f"ghcr.io/berriai/litellm@{_DIGEST}",
     "Pins.routerExporterImage": f"docker.io/nginx/nginx-prometheus-exporter@{_DIGEST}",

@@ -93,6 +93,7 @@ PATTERN_WORDS: Final = {
     "dcgmExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "proxyImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "ollamaImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "grafanaImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "image": "an image such as registry.example.com/scaler:1.0, or one with its digest: name@sha256: and 64 hexadecimal digits",

@@ -198,6 +198,7 @@ HOSTS_IDLE = Idle(
         "pins.prometheusImage",
         "pins.dcgmExporterImage",
         "pins.grafanaImage",
+        "pins.ollamaImage",
     ),
     reason="only virtual machines have it",
 )

@@ -15,6 +15,9 @@ OWN = {
     "rendering/templates.py": "the templates of the package",
     "review/report/page.py": "the style sheet of the package",
     "operations/pinning.py": "an address on the network",
+    "cli/files.py": "drafts that it makes and writes",
+    "rendering/write.py": "a folder, for its lock",
+    "simulation/fleet.py": "a machine to requests, which is no file",
 }
 """What else is opened, and what it is."""
 READS = {"read_text", "read_bytes"}

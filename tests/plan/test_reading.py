@@ -155,3 +155,11 @@ def test_an_address_that_signs_in_is_refused_and_not_repeated(address: str) -> N
     told = refusal(json.dumps(made))
     assert told.startswith("plan.json: headline: is an address with a password or token in it")
     assert address not in told
+
+
+def test_a_name_that_leads_nowhere_is_a_fault() -> None:
+    made = document()
+    made["workloads"][0]["nodePool"] = "none"
+    assert refusal(json.dumps(made)) == (
+        "plan.json: workloads[0].nodePool: names 'none', which the plan does not have (plan again)"
+    )

@@ -454,6 +454,31 @@ def test_every_compose_command_finds_the_secrets_and_nobody_else_may_read_them(t
     assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    ("listed", "installs"),
+    [
+        ("pub:x fpr:C95B321B61E88C1809C4F759DDCAE044F796ECB0 sub:x fpr:1111", True),
+        ("pub:x fpr:0000321B61E88C1809C4F759DDCAE044F796ECB0", False),
+        ("pub:x fpr:C95B321B61E88C1809C4F759DDCAE044F796ECB0 pub:x fpr:2222", False),
+        ("", False),
+    ],
+)
+def test_the_toolkit_s_packages_are_signed_by_nvidia_s_own_key(tmp_path: Path, listed: str, installs: bool) -> None:
+    lines = "; ".join(
+        f"echo {each.replace(':', ':::::::::' if each.startswith('fpr') else ':')}" for each in listed.split()
+    )
+    answers = {
+        "apt-cache": "exit 1",
+        "gpg": f'case "$1" in --show-keys) {lines or ":"};; *) cat > {tmp_path}/key;; esac',
+    }
+    plain = ((">/etc/apt/sources.list.d/", f">{tmp_path}/"), ("command -v nvidia-ctk >/dev/null", "false"))
+    code, called, said = set_up(tmp_path, swaps=plain, **answers)
+    assert (tmp_path / "nvidia-container-toolkit.list").exists() is installs, said
+    assert any(call.startswith("gpg --yes --dearmor") for call in called) is installs
+    assert (code == 0) is installs
+    assert ("nothing is installed with it" in said) is not installs
+
+
 def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
     """One is blank, one has a partition, one a file system, one is mounted, one more is blank, and one blkid cannot tell."""
     plan = make_machines_plan()

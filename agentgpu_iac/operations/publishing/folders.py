@@ -9,7 +9,7 @@ from agentgpu_iac.errors import OwnershipConflict
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, json_of
 from agentgpu_iac.operations.git import Entry, Repository
 from agentgpu_iac.plan import RenderedFile
-from agentgpu_iac.rendering.inventory import INVENTORY, Inventory, inventory_of, inventory_text, sha256
+from agentgpu_iac.rendering.inventory import INVENTORY, Inventory, inventory_of, inventory_text, is_ours, sha256
 from agentgpu_iac.rendering.plan_file import PLAN_FILE
 
 
@@ -94,6 +94,11 @@ def folder_change(
     }
     conflicts = [
         *_in_the_way(entries, contents),
+        *(
+            f"{path}: is no file that agentgpu renders, and the inventory says that it is"
+            for path in inventory.paths
+            if path not in contents and not is_ours(path)
+        ),
         *(
             f"{path}: {'was edited since we wrote it' if path in inventory.paths else 'is not ours'}"
             for path in touched

@@ -138,7 +138,9 @@ def _host_plan(
         grafana=_service(catalog, "grafana", pins.grafana_image, GRAFANA_PORT)
         if watched and spec.observability.grafana
         else None,
-        ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if target_of(spec).can.serves_one_developer else None,
+        ollama=_service(catalog, "ollama", pins.ollama_image, OLLAMA_PORT)
+        if target_of(spec).can.serves_one_developer
+        else None,
         metrics_retention_days=METRICS_RETENTION_DAYS,
         disks_are_joined=any(workload.model_cache.storage == "nvme" for workload in members),
         secrets=tuple(_secrets(pool, members)),
