@@ -92,6 +92,14 @@ class Recording:
                 yield f"{resource.token} {resource.name}", text
 
 
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+def ident(token: str, name: str) -> str:
+    """The id of what is made: the real provider looks at some of them."""
+    return f"lt-{name.replace('-', '')}" if token == TEMPLATE else f"{name}-id"
+
+
 class AwsMocks(pulumi.runtime.Mocks):
     """Answers as AWS would: ids, ARNs and the few computed properties that the program reads."""
 
@@ -122,7 +130,7 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed |= {"certificate": "a certificate", "privateKey": "its key"}
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
-            case "aws:ec2/launchTemplate:LaunchTemplate":
+            case _ if args.typ == TEMPLATE:
                 computed["latestVersion"] = 1
             case "aws:ec2/eip:Eip":
                 computed["publicIp"] = "192.0.2.7"
@@ -130,7 +138,7 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["url"] = f"https://queues.invalid/{args.inputs['name']}"
             case _:
                 pass
-        return f"{args.name}-id", computed
+        return ident(args.typ, args.name), computed
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         self.recording.calls.append((args.token, args.args))
