@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, simulating, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.credentials import without_credentials
@@ -28,6 +28,7 @@ _COMMANDS = (
     publish.comment,
     levers.levers,
     levers.frontier,
+    simulating.simulate,
     callers.endpoints,
     callers.pin,
     status.status,
