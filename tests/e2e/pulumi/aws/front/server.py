@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
-from urllib.parse import parse_qs, parse_qsl, unquote
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import boto3
 from moto.ec2.models import ec2_backends
@@ -102,7 +102,7 @@ class Front:
 
     def _answer(self, service: str, environ: Environ, body: bytes) -> Answer | None:
         """What the front says; None where moto answers."""
-        method, path = environ["REQUEST_METHOD"], environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]
+        method, path = environ["REQUEST_METHOD"], urlsplit(environ["RAW_URI"]).path  # whole where a proxy is asked
         if path.startswith(_CONTROL):
             return self._tags_of_bucket(method, unquote(path.removeprefix(_CONTROL)), body)
         match service:
