@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import pulumi_aws
 from pulumi.runtime.settings import get_root_resource
+
+from agentgpu_iac.provisioning.aws import health
 
 with warnings.catch_warnings():
     # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
@@ -168,11 +171,15 @@ class AwsMocks(pulumi.runtime.Mocks):
 
 
 def record(
-    program: Callable[[], None], *, region: str = REGION, last_outputs: dict[str, Any] | None = None
+    program: Callable[[], None],
+    *,
+    region: str = REGION,
+    last_outputs: dict[str, Any] | None = None,
+    ask: health.Ask = lambda _: None,
 ) -> Recording:
-    """Run the program to its end and return what it asked for."""
+    """Run the program to its end and return what it asked for. ``ask`` answers for EKS."""
     recording = Recording(last_outputs=last_outputs or {})
-    with _event_loops():
+    with _event_loops(), patch.object(health, "asking", lambda _: ask):
         pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
         get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})

@@ -22,6 +22,7 @@ from agentgpu_iac.provisioning.aws.existing_network import (
     existing_network_faults,
     find_subnets,
 )
+from agentgpu_iac.provisioning.aws.health import check_health
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, find_held_capacity, held_capacity_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
     IMAGE_SERVICES,
@@ -179,7 +180,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         pool.name: ClusterPlacement(pool.name, plan.stack, pool).group for pool in grouped if pool.nodes_per_replica > 1
     }
     reserved = _reserved(plan, site, placements)
-    before_serving: list[pulumi.Resource] = [
+    pools = [
         AcceleratorNodePool(
             pool.name,
             NodePoolArgs(
@@ -197,6 +198,9 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         )
         for pool in grouped
     ]
+    check_health((cluster.control_plane,), region)
+    check_health((*cluster.parts, *(group for pool in pools for group in pool.node_groups)), region)
+    before_serving: list[pulumi.Resource] = [*pools]
     if settings.nodes == KARPENTER:
         before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))
     if (bucket := planned_bucket(plan)) is not None:
