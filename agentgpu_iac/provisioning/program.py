@@ -29,7 +29,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
     Call it from inside a Pulumi program. ``files`` are the rendered files of the same plan, ``config`` the settings of
     the selected Pulumi stack. Raises BadInput, before anything is made, for a plan that cannot be carried out.
     """
-    if (part := config.get("part")) is not None:
+    if part := config.get("part"):  # the project sets it to nothing
         _part(part, plan, files, config)
         return
     program = PROGRAMS.get(plan.target)
