@@ -76,6 +76,7 @@ class Recording:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
+    cluster_status: str = "ACTIVE"
     last_outputs: dict[str, Any] = field(default_factory=dict)
     """Those of the deployment before."""
 
@@ -122,6 +123,7 @@ class AwsMocks(pulumi.runtime.Mocks):
         }
         match args.typ:
             case "aws:eks/cluster:Cluster":
+                computed["status"] = self.recording.cluster_status
                 computed["endpoint"] = "https://cluster.invalid"
                 computed["certificateAuthority"] = {"data": "Q0E="}
                 computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
@@ -180,9 +182,10 @@ def record(
     region: str = REGION,
     last_outputs: dict[str, Any] | None = None,
     ask: health.Ask = lambda _: None,
+    cluster_status: str = "ACTIVE",
 ) -> Recording:
     """Run the program to its end and return what it asked for. ``ask`` answers for EKS."""
-    recording = Recording(last_outputs=last_outputs or {})
+    recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
     with _event_loops(), patch.object(health, "asking", lambda _: ask):
         pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
         get_root_resource().outputs.clear()  # the root resource outlives a run

@@ -21,7 +21,6 @@ from tests.provisioning.scenes import FILES, SETTINGS
 URN = "urn:pulumi:test::agentgpu::agentgpu:aws:AcceleratorNodePool$aws:eks/nodeGroup:NodeGroup::desk"
 GROUP = Made(kind="node group", cluster="desk", name="desk-0123abc", urn=URN)
 ADDON = Made(kind="add-on", cluster="desk", name="coredns", urn="urn:pulumi:test::agentgpu::aws:eks/addon:Addon::dns")
-CLUSTER = Made(kind="cluster", cluster="desk", name="desk", urn="urn:pulumi:test::agentgpu::aws:eks/cluster:Cluster::c")
 QUOTA = "AsgInstanceLaunchFailures: VcpuLimitExceeded"
 
 
@@ -57,8 +56,9 @@ def test_what_is_degraded_is_told_and_not_made_anew() -> None:
     assert "--replace" not in message
 
 
-def test_a_failed_cluster_is_made_anew_too() -> None:
-    assert "pulumi up --replace" in (complaint((CLUSTER,), said(cluster="FAILED")) or "")
+def test_nothing_is_begun_in_a_cluster_that_failed() -> None:
+    with pytest.raises(pulumi.RunError, match=r"cluster demo: FAILED[\s\S]*pulumi up --replace 'urn:pulumi:"):
+        record(lambda: deploy(make_plan(), FILES, SETTINGS), cluster_status="FAILED")
 
 
 def run(ask: health.Ask) -> list[Made]:
@@ -73,11 +73,10 @@ def run(ask: health.Ask) -> list[Made]:
     return asked
 
 
-def test_the_program_asks_about_the_cluster_and_every_node_group_and_add_on() -> None:
+def test_the_program_asks_about_every_node_group_and_add_on() -> None:
     asked = run(said())
     recording = record(lambda: deploy(make_plan(), FILES, SETTINGS))
     kinds = {
-        "cluster": "aws:eks/cluster:Cluster",
         "node group": "aws:eks/nodeGroup:NodeGroup",
         "add-on": "aws:eks/addon:Addon",
     }
@@ -114,7 +113,6 @@ def test_a_preview_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("part", "operation", "sent", "member"),
     [
-        (CLUSTER, "describe_cluster", {"name": "desk"}, "cluster"),
         (GROUP, "describe_nodegroup", {"clusterName": "desk", "nodegroupName": "desk-0123abc"}, "nodegroup"),
         (ADDON, "describe_addon", {"clusterName": "desk", "addonName": "coredns"}, "addon"),
     ],
@@ -132,7 +130,7 @@ def test_eks_is_asked_as_its_own_model_says(
 
     monkeypatch.setattr(health, "_session", Session)
     with Stubber(client) as answers:
-        status = "FAILED" if part is CLUSTER else "CREATE_FAILED"
+        status = "CREATE_FAILED"
         answers.add_response(operation, {member: {"status": status, "health": {"issues": []}}}, sent)
         answers.add_client_error(operation, "ResourceNotFoundException", http_status_code=404)
         answers.add_client_error(operation, "AccessDeniedException", http_status_code=403)

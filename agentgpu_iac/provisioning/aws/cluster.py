@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.administrators import Administrators, AdministratorsArgs
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
-from agentgpu_iac.provisioning.aws.health import Part
+from agentgpu_iac.provisioning.aws.health import Part, working_name
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.roles import (
@@ -87,7 +87,6 @@ class Cluster(pulumi.ComponentResource):
     node_role_arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
     """The group that EKS puts all nodes into; inside it, everything may reach everything."""
-    control_plane: aws.eks.Cluster
     parts: list[Part]
     """What EKS makes of the cluster beside its control plane, and may fail to: system nodes and add-ons."""
 
@@ -97,9 +96,9 @@ class Cluster(pulumi.ComponentResource):
         self._args = args
         self._tags = stack_tags(args.name)
 
-        self.control_plane = cluster = self._control_plane()
+        cluster = self._control_plane()
         self.parts = []
-        self.name = cluster.name
+        self.name = working_name(cluster)
         self.security_group_id = cluster.vpc_config.cluster_security_group_id
         self.kubeconfig = pulumi.Output.secret(
             pulumi.Output.all(cluster.name, cluster.endpoint, cluster.certificate_authority.data).apply(

@@ -2,7 +2,7 @@
 
 Pulumi keeps what failed half-way and does not replace it: the next ``pulumi up`` finds nothing to change in it, and would
 end well over a node group that never gets a node. So EKS is asked at the end of each, with the credentials that the
-provider uses.
+provider uses; of a cluster the provider itself tells, of an add-on it does not.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 Kind = Literal["cluster", "node group", "add-on"]
-Part = aws.eks.Cluster | aws.eks.NodeGroup | aws.eks.Addon
+Part = aws.eks.NodeGroup | aws.eks.Addon
 
 _WELL: Final = frozenset({"ACTIVE", "CREATING", "UPDATING", "PENDING"})
+_FAILED: Final = "FAILED"
+"""A cluster's own word; it never comes back from there."""
 _MENDS_ITSELF: Final = "DEGRADED"
 _SESSION: Final = "agentgpu"
 
@@ -56,6 +58,19 @@ Ask = Callable[[Made], Health | None]
 """What EKS says; None where it knows no such thing."""
 
 
+def working_name(cluster: aws.eks.Cluster) -> pulumi.Output[str]:
+    """The name of a cluster, for what stands in it: where the cluster itself failed, nothing of that is begun."""
+
+    def look(known: list[str]) -> str:
+        name, urn, status = known
+        if status == _FAILED:
+            made = Made(kind="cluster", cluster=name, name=name, urn=urn)
+            raise pulumi.RunError(complaint((made,), lambda _: Health(status=status)) or "")
+        return name
+
+    return pulumi.Output.all(cluster.name, cluster.urn, cluster.status).apply(look)
+
+
 def check_health(parts: Iterable[Part], region: str) -> None:
     """Fail at the end of an ``up`` over parts that are not well, and warn of them in a preview. Nothing waits for it."""
 
@@ -80,26 +95,13 @@ def check_health(parts: Iterable[Part], region: str) -> None:
 
 
 def _kind(part: Part) -> Kind:
-    match part:
-        case aws.eks.Cluster():
-            return "cluster"
-        case aws.eks.NodeGroup():
-            return "node group"
-        case _:
-            return "add-on"
+    return "node group" if isinstance(part, aws.eks.NodeGroup) else "add-on"
 
 
 def _known(part: Part) -> pulumi.Output[list[str]]:
-    match part:
-        case aws.eks.Cluster():
-            names = (part.name, part.name)
-        case aws.eks.NodeGroup():
-            names = (part.cluster_name, part.node_group_name)
-        case _:
-            names = (part.cluster_name, part.addon_name)
-    # The status stands last, for it is known only when the thing was made; an add-on's ARN tells the same.
-    done = part.arn if isinstance(part, aws.eks.Addon) else part.status
-    return pulumi.Output.all(*names, part.urn, done).apply(lambda known: known[:3])
+    """Cluster, name and URN, once the thing was made: its name alone is known before."""
+    name = part.node_group_name if isinstance(part, aws.eks.NodeGroup) else part.addon_name
+    return pulumi.Output.all(part.cluster_name, name, part.urn, part.arn).apply(lambda known: known[:3])
 
 
 def complaint(made: Iterable[Made], ask: Ask) -> str | None:
@@ -151,13 +153,10 @@ def asking(region: str) -> Ask:
 
 
 def _describe(eks: Any, part: Made) -> Mapping[str, Any]:
-    match part.kind:
-        case "cluster":
-            answer = eks.describe_cluster(name=part.name)["cluster"]
-        case "node group":
-            answer = eks.describe_nodegroup(clusterName=part.cluster, nodegroupName=part.name)["nodegroup"]
-        case "add-on":
-            answer = eks.describe_addon(clusterName=part.cluster, addonName=part.name)["addon"]
+    if part.kind == "node group":
+        answer = eks.describe_nodegroup(clusterName=part.cluster, nodegroupName=part.name)["nodegroup"]
+    else:
+        answer = eks.describe_addon(clusterName=part.cluster, addonName=part.name)["addon"]
     found: Mapping[str, Any] = answer
     return found
 

@@ -218,7 +218,6 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         )
         for pool in grouped
     ]
-    check_health((cluster.control_plane,), region)
     check_health((*cluster.parts, *(group for made in node_pools for group in made.node_groups)), region)
     before_serving: list[pulumi.Resource] = [*node_pools]
     if settings.nodes == KARPENTER:

@@ -40,13 +40,13 @@ def mending(said: Said) -> list[str]:
 
 
 def test_a_failed_cluster_is_named_with_the_command_that_makes_it_anew(ill: RealAccount) -> None:
-    fate = Fate(beginning="desk", status="FAILED", code="InternalFailure", message="The control plane did not start")
+    fate = Fate(beginning="desk", status="FAILED")
     slow = Refusal(operation="CreateVpc", error=THROTTLED, times=2)
     with ill.front.faults.ordered(fate, slow):
         assert "FAILED" in ill.project.up(expect=FAILED).text
     assert ill.front.calls.count("CreateVpc") == 3, "the provider asks again where it is throttled"
     said = ill.project.up(expect=FAILED)
-    assert "cluster desk: FAILED; InternalFailure: The control plane did not start" in said.text
+    assert "cluster desk: FAILED" in said.text
     denied = Refusal(operation="CreateNodegroup", error=DENIED, times=1)
     conflict = Fate(beginning="kube-proxy", status="CREATE_FAILED", code="ConfigurationConflict", message=CONFLICT)
     with ill.front.faults.ordered(denied, conflict, looks=2):
