@@ -43,7 +43,8 @@ class Account:
 
     def _provider(self, endpoint: str) -> dict[str, str]:
         """How the provider of this world finds it."""
-        return {provider.ENDPOINT_VARIABLE: endpoint, provider.FOLDER_VARIABLE: str(self.double)}
+        alone = {"AWS_EC2_METADATA_DISABLED": "true"}  # the program itself asks EKS, and finds no credentials here
+        return {provider.ENDPOINT_VARIABLE: endpoint, provider.FOLDER_VARIABLE: str(self.double), **alone}
 
     def _plugins(self, folder: Path) -> Path:
         """Where the provider of this world lies."""
