@@ -39,14 +39,17 @@ def mending(said: Said) -> list[str]:
     return shlex.split(command)[2:]
 
 
-def test_a_failed_cluster_is_named_with_the_command_that_makes_it_anew(ill: RealAccount) -> None:
+def test_a_throttled_call_is_asked_again_and_nothing_is_begun_in_a_failed_cluster(ill: RealAccount) -> None:
     fate = Fate(beginning="desk", status="FAILED")
     slow = Refusal(operation="CreateVpc", error=THROTTLED, times=2)
     with ill.front.faults.ordered(fate, slow):
         assert "FAILED" in ill.project.up(expect=FAILED).text
     assert ill.front.calls.count("CreateVpc") == 3, "the provider asks again where it is throttled"
+    assert "cluster desk: FAILED" in ill.project.up(expect=FAILED).text
+
+
+def test_the_command_makes_the_cluster_anew_and_a_denied_call_makes_nothing(ill: RealAccount) -> None:
     said = ill.project.up(expect=FAILED)
-    assert "cluster desk: FAILED" in said.text
     denied = Refusal(operation="CreateNodegroup", error=DENIED, times=1)
     with ill.front.faults.ordered(denied, looks=2):
         said = ill.project.up(*mending(said), expect=FAILED)
