@@ -71,8 +71,8 @@ def test_a_second_up_does_not_pass_over_what_failed_in_the_first(ill: RealAccoun
         assert "CREATE_FAILED" in said.text
         assert "VcpuLimitExceeded" in said.text
     failed = {ill.node_group(name)["nodegroupName"] for name in (ON_DEMAND, FALLBACK)}
-    warned = ill.project.run("preview")
     said = ill.project.up(expect=FAILED)
+    warned = ill.project.run("preview")
     for text in (warned.text, said.text):
         assert f"add-on coredns: CREATE_FAILED; ConfigurationConflict: {CONFLICT}" in text
         assert QUOTA in text

@@ -31,6 +31,7 @@ from tests.e2e.pulumi.aws.front.faults import Faults
 Environ = dict[str, Any]
 
 _SERVICE: Final = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
+_TAGS: Final = re.compile(rb"<Tag>.*?</Tag>")
 _CONTROL: Final = "/v20180820/tags/"
 _RELEASE: Final = re.compile(r"/(?P<kubernetes>\d+\.\d+)/.*-v(?P<release>\d{8})/release_version$")
 
@@ -118,6 +119,9 @@ class Front:
                 if action == "DescribeLaunchTemplateVersions":
                     _keep_tags_of_templates_apart()
                 return self.ec2.answer(form) if service == "ec2" else None
+            case "s3" if method == "PUT" and b"<Tags>" in body:  # a bucket is made with its tags
+                self.bucket_tags[f"arn:aws:s3:::{path.strip('/')}"] = b"".join(_TAGS.findall(body))
+                return None
             case "ssm" if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".GetParameter"):
                 return _release(json.loads(body)["Name"])
             case _:
@@ -132,7 +136,7 @@ class Front:
     def _tags_of_bucket(self, method: str, arn: str, body: bytes) -> Answer:
         """S3 Control's tags, which moto keeps for other things than buckets."""
         if method == "POST":
-            self.bucket_tags[arn] = b"".join(re.findall(rb"<Tag>.*?</Tag>", body))
+            self.bucket_tags[arn] = b"".join(_TAGS.findall(body))
         elif method == "DELETE":
             self.bucket_tags.pop(arn, None)
         if method != "GET":
