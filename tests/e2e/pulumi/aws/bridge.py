@@ -54,10 +54,9 @@ class Bridge:
         """The inputs whose change makes another thing, by the provider's own plan for what is there."""
         old, new = self._check(resource).inputs, self._check(changed).inputs
         planned = self._stub.Create(messages.CreateRequest(properties=old, preview=True, **_named(resource)))
-        state = json_format.MessageToDict(planned.properties)
-        known = {key: value for key, value in state.items() if value != _UNKNOWN}
+        known = _without_unknown(json_format.MessageToDict(planned.properties))
         answer = self._stub.Diff(
-            messages.DiffRequest(id="id", olds=_struct(known), news=new, oldInputs=old, **_named(resource))
+            messages.DiffRequest(id="id", olds=_struct(known), news=new, old_inputs=old, **_named(resource))
         )
         return tuple(sorted(set(answer.replaces)))
 
@@ -70,6 +69,12 @@ class Bridge:
 
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the protocol writes what is known after creation."""
+
+
+def _without_unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_unknown(inner) for key, inner in value.items() if inner != _UNKNOWN}
+    return [_without_unknown(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _named(resource: Recorded) -> dict[str, str]:

@@ -73,3 +73,42 @@ def test_a_slip_is_caught(
     resource = scene(where).one(token, name)
     assert provider.complaints(resource) == ()
     assert expected in "\n".join(provider.complaints(changed(resource, path, value)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("capacityType",), "SPOT"),
+        (("instanceTypes",), ["g6.xlarge"]),
+        (("subnetIds",), ["subnet-1"]),
+        (("amiType",), "AL2023_ARM_64_NVIDIA"),
+        (("launchTemplate", "id"), "lt-2"),
+    ],
+)
+def test_a_node_group_is_replaced_where_the_provider_cannot_change_it(
+    path: tuple[str, ...], value: Any, provider: Bridge
+) -> None:
+    group = scene("single").one(NODE_GROUP, POOL)
+    assert path[0] in provider.replacing(group, changed(group, path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("tags", "team"), "ops"),
+        (("launchTemplate", "version"), "2"),
+        (("scalingConfig", "maxSize"), 9.0),
+        (("labels", "agentgpu.dev/tier"), "burst"),
+    ],
+)
+def test_a_node_group_changes_in_its_place_where_the_provider_can(
+    path: tuple[str, ...], value: Any, provider: Bridge
+) -> None:
+    group = scene("single").one(NODE_GROUP, POOL)
+    assert provider.replacing(group, changed(group, path, value)) == ()
+
+
+def test_a_launch_template_gets_a_version_but_a_name_only_once(provider: Bridge) -> None:
+    template = scene("single").one(TEMPLATE, POOL)
+    assert provider.replacing(template, changed(template, ("userData",), "Yg==")) == ()
+    assert provider.replacing(template, changed(template, ("name",), "other")) == ("name",)
