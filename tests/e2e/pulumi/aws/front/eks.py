@@ -364,6 +364,7 @@ class Eks:
         self.associations[cluster, ident] = {
             **_known(body, "namespace", "serviceAccount", "roleArn", "tags"),
             "clusterName": cluster,
+            "disableSessionTags": body.get("disableSessionTags", False),
             "associationId": ident,
             "associationArn": self._arn(f"podidentityassociation/{cluster}/{ident}"),
             "createdAt": time.time(),
