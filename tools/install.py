@@ -135,20 +135,62 @@ class GoPrograms(Component):
         return {program: program for program, _ in self.programs}
 
     def build(self, run: Run, folder: Path) -> None:
+        self.compile(run, HERE / self.name, folder)
+
+    def compile(self, run: Run, source: Path, folder: Path) -> None:
         """Compile and link them, one after the other: a linker alone takes a gigabyte or two."""
         flags = " ".join(("-s", "-w", *(f"-X {name}={value}" for name, value in self.variables)))
         for program, package in self.programs:
             command = ("go", "build", "-trimpath", "-mod=readonly", "-ldflags", flags, "-o", folder / program, package)
-            run(*command, cwd=HERE / self.name, **_GO)
+            run(*command, cwd=source, **_GO)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleFiles:
-    """Files out of a module's zip, which is verified by its sum. Nothing is compiled."""
+class Module:
+    """A released module; its zip is verified by its sum."""
 
     module: str
     version: str
     sum: str
+
+
+def module_folder(run: Run, module: Module) -> Path:
+    """Where a module lies in Go's cache. The public database of sums, which lacks some forks, need not be asked."""
+    name = f"{module.module}@{module.version}"
+    with tempfile.TemporaryDirectory() as empty:
+        command = ("go", "mod", "download", "-json", name)
+        answer = json.loads(run(*command, cwd=Path(empty), GONOSUMDB=module.module, **_GO))
+    if answer["Sum"] != module.sum:
+        raise InstallError(f"{name} has the sum {answer['Sum']}, not {module.sum}")
+    return Path(answer["Dir"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimmedGoPrograms(GoPrograms):
+    """Programs on a part of a module that is too big to compile: ``tools/<name>/trim.py`` puts the part into a folder.
+
+    The wrapper's ``go.mod`` replaces the module by that folder, ``./trimmed``, which is there during the build alone.
+    """
+
+    whole: Module
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        return (*super().locks, HERE / self.name / "trim.py")
+
+    def build(self, run: Run, folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            source = Path(scratch)
+            for file in self.locks:
+                shutil.copyfile(file, source / file.name)
+            run(sys.executable, source / "trim.py", module_folder(run, self.whole), source / "trimmed")
+            self.compile(run, source, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleFiles(Module):
+    """Files out of a module. Nothing is compiled."""
+
     paths: tuple[str, ...]
 
 
@@ -165,12 +207,8 @@ class FilesOfModules(Component):
 
 def copy_files(run: Run, files: ModuleFiles, folder: Path) -> tuple[Path, ...]:
     """Copy files out of a module into a flat folder; answer where they lie."""
-    name = f"{files.module}@{files.version}"
-    with tempfile.TemporaryDirectory() as empty:
-        answer = json.loads(run("go", "mod", "download", "-json", name, cwd=Path(empty), **_GO))
-    if answer["Sum"] != files.sum:
-        raise InstallError(f"{name} has the sum {answer['Sum']}, not {files.sum}")
-    return tuple(shutil.copyfile(Path(answer["Dir"]) / path, folder / Path(path).name) for path in files.paths)
+    source = module_folder(run, files)
+    return tuple(shutil.copyfile(source / path, folder / Path(path).name) for path in files.paths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -496,6 +534,16 @@ COMPONENTS: tuple[Component, ...] = (
         name="pulumi-kubernetes",
         cold_s=400,
         programs=(("pulumi-resource-kubernetes", "."),),
+    ),
+    TrimmedGoPrograms(
+        name="pulumi-aws",
+        cold_s=480,
+        programs=(("pulumi-resource-aws", "."),),
+        whole=Module(
+            module="github.com/upbound/terraform-provider-aws",  # the published module of HashiCorp's provider 6.34.0
+            version="v0.0.0-20260305123303-f7691456b787",
+            sum="h1:dJlp2eNgY/iVKTPINdguYlHbHc9CtXBZKmQmqYq0REs=",
+        ),
     ),
     GoPrograms(
         name="docker-compose",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from tools.install import (
     Component,
     GoPrograms,
     InstallError,
+    Module,
     ModuleFiles,
     Pulumi,
     PythonLibrary,
     Run,
+    TrimmedGoPrograms,
     install_all,
 )
 
@@ -127,6 +131,96 @@ def test_a_module_of_another_sum_is_refused(tmp_path: Path) -> None:
 def test_a_main_of_our_own_is_part_of_its_lock() -> None:
     provider = GoPrograms(name="pulumi-kubernetes", cold_s=1, programs=(("pulumi-resource-kubernetes", "."),))
     assert [lock.name for lock in provider.locks] == ["go.mod", "go.sum", "main.go"]
+
+
+PROVIDER = TrimmedGoPrograms(
+    name="pulumi-aws",
+    cold_s=1,
+    programs=(("pulumi-resource-aws", "."),),
+    whole=Module(module="provider", version="v1.0.0", sum="h1:right"),
+)
+LIST = """\
+import (
+	"context"
+	"provider/internal/service/eks"
+	"provider/internal/service/lambda"
+)
+
+func servicePackages(ctx context.Context) []ServicePackage {
+	return []ServicePackage{
+		eks.ServicePackage(ctx),
+		lambda.ServicePackage(ctx),
+	}
+}
+"""
+CLIENTS = """\
+package conns
+
+import (
+	"context"
+	eks "sdk/service/eks"
+	"sdk/service/lambda"
+)
+
+func (c *AWSClient) EKSClient(ctx context.Context) *eks.Client {
+	return client[*eks.Client](ctx)
+}
+
+func (c *AWSClient) LambdaClient(ctx context.Context) *lambda.Client {
+	return client[*lambda.Client](ctx)
+}
+"""
+
+
+def test_a_provider_is_compiled_with_the_services_alone_that_are_used(tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "folder"
+    files = {
+        "internal/provider/sdkv2/service_packages_gen.go": LIST,
+        "internal/conns/awsclient_gen.go": CLIENTS,
+        "internal/service/eks/cluster.go": 'import "provider/internal/service/tags"\n conn := c.EKSClient(ctx)\n',
+        "internal/service/eks/cluster_test.go": "conn := c.LambdaClient(ctx)\n",
+        "internal/service/tags/tags.go": "package tags\n",
+        "internal/service/lambda/function.go": "conn := c.LambdaClient(ctx)\n",
+        "internal/service/lambda/smarterr.hcl": "texts\n",
+        **{f"{name}/file.go": "package file\n" for name in ("names", "version", "xpprovider")},
+        "go.mod": "module provider\n",
+        "go.sum": "",
+        "website/page.md": "not compiled\n",
+    }
+    for path, text in files.items():
+        (whole / path).parent.mkdir(parents=True, exist_ok=True)
+        (whole / path).write_text(text, encoding="utf-8")
+        (whole / path).chmod(0o444)
+    subprocess.run([sys.executable, PROVIDER.locks[-1], whole, folder], check=True)
+    kept = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert kept == set(files) - {
+        "internal/service/eks/cluster_test.go",
+        "internal/service/lambda/function.go",
+        "website/page.md",
+    }
+    services = (folder / "internal/provider/sdkv2/service_packages_gen.go").read_text("utf-8")
+    clients = (folder / "internal/conns/awsclient_gen.go").read_text("utf-8")
+    assert "eks.ServicePackage" in services
+    assert "EKSClient" in clients
+    assert "lambda" not in services + clients.lower()
+
+
+def test_what_is_trimmed_lies_beside_the_wrapper_while_it_is_compiled(tmp_path: Path) -> None:
+    seen: list[set[str]] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Watching(GoClient):
+        def __call__(self, *command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+            if command[0] == sys.executable:
+                Path(command[-1]).mkdir()
+            if "build" in command:
+                assert cwd is not None
+                seen.append({path.name for path in cwd.iterdir()})
+            return super().__call__(*command, cwd=cwd, **environment)
+
+    PROVIDER.build(Watching(log=tmp_path / "log", module=tmp_path), tmp_path)
+    assert seen == [{"go.mod", "go.sum", "kinds.go", "main.go", "trim.py", "trimmed"}]
+    assert (tmp_path / "pulumi-resource-aws").is_file()
 
 
 def test_a_library_is_reached_by_its_interpreter() -> None:

@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import pulumi_aws
 from pulumi.runtime.settings import get_root_resource
+
+from agentgpu_iac.provisioning.aws import health
 
 with warnings.catch_warnings():
     # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
@@ -73,6 +76,7 @@ class Recording:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
+    cluster_status: str = "ACTIVE"
     last_outputs: dict[str, Any] = field(default_factory=dict)
     """Those of the deployment before."""
 
@@ -96,6 +100,14 @@ class Recording:
                 yield f"{resource.token} {resource.name}", text
 
 
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+def ident(token: str, name: str) -> str:
+    """The id of what is made: the real provider looks at some of them."""
+    return f"lt-{name.replace('-', '')}" if token == TEMPLATE else f"{name}-id"
+
+
 class AwsMocks(pulumi.runtime.Mocks):
     """Answers as AWS would: ids, ARNs and the few computed properties that the program reads."""
 
@@ -111,6 +123,7 @@ class AwsMocks(pulumi.runtime.Mocks):
         }
         match args.typ:
             case "aws:eks/cluster:Cluster":
+                computed["status"] = self.recording.cluster_status
                 computed["endpoint"] = "https://cluster.invalid"
                 computed["certificateAuthority"] = {"data": "Q0E="}
                 computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
@@ -126,7 +139,7 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed |= {"certificate": "a certificate", "privateKey": "its key"}
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
-            case "aws:ec2/launchTemplate:LaunchTemplate":
+            case _ if args.typ == TEMPLATE:
                 computed["latestVersion"] = 1
             case "aws:ec2/eip:Eip":
                 computed["publicIp"] = "192.0.2.7"
@@ -134,7 +147,7 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["url"] = f"https://queues.invalid/{args.inputs['name']}"
             case _:
                 pass
-        return f"{args.name}-id", computed
+        return ident(args.typ, args.name), computed
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         self.recording.calls.append((args.token, args.args))
@@ -164,11 +177,16 @@ class AwsMocks(pulumi.runtime.Mocks):
 
 
 def record(
-    program: Callable[[], None], *, region: str = REGION, last_outputs: dict[str, Any] | None = None
+    program: Callable[[], None],
+    *,
+    region: str = REGION,
+    last_outputs: dict[str, Any] | None = None,
+    ask: health.Ask = lambda _: None,
+    cluster_status: str = "ACTIVE",
 ) -> Recording:
-    """Run the program to its end and return what it asked for."""
-    recording = Recording(last_outputs=last_outputs or {})
-    with _event_loops():
+    """Run the program to its end and return what it asked for. ``ask`` answers for EKS."""
+    recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
+    with _event_loops(), patch.object(health, "asking", lambda _: ask):
         pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
         get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})

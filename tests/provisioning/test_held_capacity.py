@@ -14,11 +14,10 @@ from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, held_capac
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.reserved_capacity import nodes_to_reserve
 from tests.plans import make_plan, make_pool
-from tests.provisioning.recording import Recorded, record
+from tests.provisioning.recording import TEMPLATE, Recorded, ident, record
 from tests.provisioning.scenes import FILES, GROUPED_POOL, OPTIONS, SETTINGS, held_plan, scene, with_pools
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 RESERVATION = "aws:ec2/capacityReservation:CapacityReservation"
 POOL = "demo-baseline-g6e-xlarge"
 GROUP_ARN = "arn:aws:resource-groups:us-east-1:123456789012:group/agents"
@@ -32,7 +31,7 @@ class TestCapacityBlock:
     def test_its_group_is_launched_into_the_block(self) -> None:
         preferred = group("block", f"{GROUPED_POOL}-preferred").inputs
         assert preferred["capacityType"] == "CAPACITY_BLOCK"
-        assert preferred["launchTemplate"]["id"] == f"{GROUPED_POOL}-held-id"
+        assert preferred["launchTemplate"]["id"] == ident(TEMPLATE, f"{GROUPED_POOL}-held")
         template = scene("block").one(TEMPLATE, f"{GROUPED_POOL}-held").inputs
         assert template["instanceMarketOptions"] == {"marketType": "capacity-block"}
         target = template["capacityReservationSpecification"]["capacityReservationTarget"]
@@ -97,7 +96,7 @@ class TestNamedReservation:
     def test_the_nodes_behind_it_may_stand_elsewhere(self) -> None:
         fallback = group("held", f"{POOL}-fallback").inputs
         assert fallback["subnetIds"] == ["demo-private-us-east-1a-id", "demo-private-us-east-1b-id"]
-        assert fallback["launchTemplate"]["id"] == f"{POOL}-id"
+        assert fallback["launchTemplate"]["id"] == ident(TEMPLATE, POOL)
 
     def test_of_a_resource_group_ec2_itself_launches_on_demand_what_finds_no_room(self) -> None:
         held = HeldCapacity(reservation=GROUP_ARN, is_block=False, zone=None)

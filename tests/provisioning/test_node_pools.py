@@ -16,11 +16,10 @@ from agentgpu_iac.provisioning.aws.capacity import node_group_shapes
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.zones import Zone, zones_for
 from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
-from tests.provisioning.recording import Recorded, Recording, record
+from tests.provisioning.recording import TEMPLATE, Recorded, Recording, ident, record
 from tests.provisioning.scenes import FILES, SCENES, SETTINGS, rootless_plan, scene, shared_plan
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 BASELINE = "demo-baseline-g6e-xlarge"
 SPOT, FALLBACK = "demo-burst-g6e-xlarge-preferred", "demo-burst-g6e-xlarge-fallback"
 
@@ -82,7 +81,7 @@ def test_groups_take_everything_else_from_their_pool(name: str) -> None:
             "agentgpu.dev/node-pool": pool.name,
             "agentgpu.dev/tier": pool.tier,
         }
-        assert group.inputs["launchTemplate"] == {"id": f"{pool.name}-id", "version": "1"}
+        assert group.inputs["launchTemplate"] == {"id": ident(TEMPLATE, pool.name), "version": "1"}
         assert "diskSize" not in group.inputs
 
 

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.administrators import Administrators, AdministratorsArgs
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
+from agentgpu_iac.provisioning.aws.health import Part, working_name
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.roles import (
@@ -37,6 +38,9 @@ _LOG_DAYS = 30
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
 """What a node needs: to join, and to pull add-on images. Pod networking has a role of its own. The smaller policy for
 worker nodes is for EKS Auto Mode: under it an AL2023 node may not ask EC2 for its own name, and never joins."""
+
+_NAMED_ONCE = pulumi.ResourceOptions(delete_before_replace=True)
+"""For what has a fixed name, of which EKS takes no second one: what failed goes before it comes anew."""
 
 _HTTPS = 443
 
@@ -83,6 +87,8 @@ class Cluster(pulumi.ComponentResource):
     node_role_arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
     """The group that EKS puts all nodes into; inside it, everything may reach everything."""
+    parts: list[Part]
+    """What EKS makes of the cluster beside its control plane, and may fail to: system nodes and add-ons."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:Cluster", name, None, opts)
@@ -91,7 +97,8 @@ class Cluster(pulumi.ComponentResource):
         self._tags = stack_tags(args.name)
 
         cluster = self._control_plane()
-        self.name = cluster.name
+        self.parts = []
+        self.name = working_name(cluster)
         self.security_group_id = cluster.vpc_config.cluster_security_group_id
         self.kubeconfig = pulumi.Output.secret(
             pulumi.Output.all(cluster.name, cluster.endpoint, cluster.certificate_authority.data).apply(
@@ -126,6 +133,7 @@ class Cluster(pulumi.ComponentResource):
             ),
             self._child([*self._networking_addons(), node_role]),
         ).node_group
+        self.parts.append(system_nodes)
         self._addon("coredns", after=[system_nodes])
         self._volumes_addon(after=system_nodes)
         if args.watches_nodes:
@@ -217,7 +225,8 @@ class Cluster(pulumi.ComponentResource):
             ),
             tags=self._tags,
             opts=pulumi.ResourceOptions.merge(
-                self._child([role, key_use, logs]), pulumi.ResourceOptions(ignore_changes=list(_CREATION_ONLY))
+                self._child([role, key_use, logs]),
+                pulumi.ResourceOptions.merge(_NAMED_ONCE, pulumi.ResourceOptions(ignore_changes=list(_CREATION_ONLY))),
             ),
         )
 
@@ -256,7 +265,7 @@ class Cluster(pulumi.ComponentResource):
         pod_identity: aws.eks.AddonPodIdentityAssociationArgs | None = None,
         configuration: dict[str, object] | None = None,
     ) -> aws.eks.Addon:
-        return aws.eks.Addon(
+        made = aws.eks.Addon(
             f"{self._logical_name}-{addon}",
             cluster_name=self.name,
             addon_name=addon,
@@ -265,8 +274,10 @@ class Cluster(pulumi.ComponentResource):
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             tags=self._tags,
-            opts=self._child(after),
+            opts=pulumi.ResourceOptions.merge(self._child(after), _NAMED_ONCE),
         )
+        self.parts.append(made)
+        return made
 
 
 def _may_use_key(arn: str) -> str:

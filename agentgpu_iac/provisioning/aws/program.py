@@ -22,6 +22,7 @@ from agentgpu_iac.provisioning.aws.existing_network import (
     ExistingNetworkArgs,
     existing_network_faults,
 )
+from agentgpu_iac.provisioning.aws.health import check_health
 from agentgpu_iac.provisioning.aws.held_capacity import held_capacity_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
     IMAGE_SERVICES,
@@ -217,6 +218,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         )
         for pool in grouped
     ]
+    check_health((*cluster.parts, *(group for made in node_pools for group in made.node_groups)), region)
     before_serving: list[pulumi.Resource] = [*node_pools]
     if settings.nodes == KARPENTER:
         before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))

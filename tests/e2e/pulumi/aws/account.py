@@ -36,15 +36,19 @@ class Account:
         self.objects.mkdir()
         self.aws = Cloud(endpoint, self.double)
         self.faults = Faults(self.double)
-        environment = {
-            provider.ENDPOINT_VARIABLE: endpoint,
-            provider.FOLDER_VARIABLE: str(self.double),
-            kubernetes_provider.FOLDER_VARIABLE: str(self.objects),
-        }
-        plugins = write_plugins(folder / "plugins")
-        self.project = Project(folder, spec, plugins=plugins, environment=environment)
+        environment = {**self._provider(endpoint), kubernetes_provider.FOLDER_VARIABLE: str(self.objects)}
+        self.project = Project(folder, spec, plugins=self._plugins(folder / "plugins"), environment=environment)
         self.project.config("aws:region", REGION)
         self.project.run("config", "set", "--path", "agentgpu:apiAllowedCidrs[0]", OFFICE)
+
+    def _provider(self, endpoint: str) -> dict[str, str]:
+        """How the provider of this world finds it."""
+        alone = {"AWS_EC2_METADATA_DISABLED": "true"}  # the program itself asks EKS, and finds no credentials here
+        return {provider.ENDPOINT_VARIABLE: endpoint, provider.FOLDER_VARIABLE: str(self.double), **alone}
+
+    def _plugins(self, folder: Path) -> Path:
+        """Where the provider of this world lies."""
+        return write_plugins(folder)
 
     def node_groups(self) -> list[dict[str, Any]]:
         """The node groups of every cluster, as EKS describes them."""

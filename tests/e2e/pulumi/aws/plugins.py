@@ -21,10 +21,11 @@ main()
 _MODULES = {"aws": "provider", "kubernetes": "kubernetes_provider"}
 
 
-def write_plugins(folder: Path) -> Path:
-    """Write ``pulumi-resource-aws`` and ``pulumi-resource-kubernetes``, run by the interpreter of the tests."""
+def write_plugins(folder: Path, *names: str) -> Path:
+    """Write ``pulumi-resource-aws`` and ``pulumi-resource-kubernetes``, or those named, run by the interpreter of the tests."""
     folder.mkdir(parents=True)
-    for name, module in _MODULES.items():
+    for name in names or _MODULES:
+        module = _MODULES[name]
         script = folder / f"pulumi-resource-{name}"
         script.write_text(_SCRIPT.format(interpreter=sys.executable, root=str(ROOT), module=module), encoding="utf-8")
         script.chmod(0o755)

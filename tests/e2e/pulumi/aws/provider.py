@@ -1,4 +1,4 @@
-"""``pulumi-resource-aws`` as a test double: the real plugin protocol in front of moto.
+"""``pulumi-resource-aws`` as a test double, for kills in the middle of a create: the real plugin protocol before moto.
 
 What is real here: the CLI, the engine and its state, the language host, the SDK's serialisation, the order of creation
 and deletion, secrets, and the plugin protocol. botocore checks every parameter of every call against AWS's models, and

@@ -83,19 +83,6 @@ def stored(stack: Account) -> dict[str, Any]:
         return {}
 
 
-def test_a_provider_error_at_any_create_leaves_what_the_next_up_completes(tmp_path: Path) -> None:
-    with account(tmp_path, SPEC) as stack:
-        for fail in ((1,), (9, 10, 11), (20,)):
-            stack.faults.order(Order(fail=fail))
-            said = stack.project.up(expect=None)
-            assert said.code != 0
-            assert "ordered to fail" in said.text
-        stack.faults.cease()
-        stack.project.up()
-        assert stack.shape() == WHOLE
-        assert stack.project.planned() == {}
-
-
 def test_a_stack_half_made_can_be_removed(tmp_path: Path) -> None:
     with account(tmp_path, SPEC) as stack:
         stack.faults.order(Order(fail=(45,)))
