@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.network_cards import network_interfaces
 from agentgpu_iac.plan.node_image import release_parameter
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, node_labels
 from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
@@ -134,10 +135,10 @@ class AcceleratorNodePool(pulumi.ComponentResource):
 
     def _fabric(self) -> Fabric | None:
         """EFA for nodes that share a replica; others need none and would only spend addresses on it."""
-        pool = self._args.pool
-        if pool.nodes_per_replica == 1:
+        interfaces = network_interfaces(self._args.pool)
+        if not interfaces:
             return None
-        return Fabric(interfaces=pool.efa_interfaces, security_group_id=self._args.cluster_security_group_id)
+        return Fabric(interfaces=interfaces, security_group_id=self._args.cluster_security_group_id)
 
     def _node_group(self, name: str, shape: NodeGroupShape, template: NodeTemplate) -> aws.eks.NodeGroup:
         args, pool = self._args, self._args.pool
