@@ -226,6 +226,11 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:modelBucket": "create",
             "agentgpu:deleteModelBucket": "true",
             "agentgpu:nodeGroupGenerations": '{"pool": 2}',
+            "agentgpu:kubernetesSupport": "standard",
+            "agentgpu:vpcCidr": "10.8.0.0/18",
+            "agentgpu:deletionProtection": "true",
+            "agentgpu:protect": "true",
+            "agentgpu:sessionManager": "true",
             "agentgpu:wayOut": "192.0.2.7",
             "agentgpu:burstNodes": "2",
         }
@@ -247,7 +252,14 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         karpenter_chart="charts/karpenter",
         model_bucket="create",
         delete_model_bucket=True,
-        cluster=ClusterSettings(node_group_generations={"pool": 2}),
+        cluster=ClusterSettings(
+            node_group_generations={"pool": 2},
+            kubernetes_support="standard",
+            vpc_cidr="10.8.0.0/18",
+            deletion_protection=True,
+            protect=True,
+            session_manager=True,
+        ),
         way_out="192.0.2.7",
         machines=MachineSettings(burst_nodes=2),
     )

@@ -48,6 +48,8 @@ class NodePoolArgs:
     """``agentgpu:nodeGroupGenerations``: a later one has node groups of other names, which are made before the old ones go."""
     last_releases: Mapping[str, str] = field(default_factory=dict)
     """The image release of each node group after the last deployment, by its logical name."""
+    repairs_nodes: bool = False
+    """Whether EKS replaces nodes that its monitoring agent finds ill."""
     placement_group: pulumi.Input[str] | None = None
     """Name of the group that keeps its nodes close together."""
 
@@ -158,6 +160,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
                 min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
             ),
             update_config=update_config(pool, nothing_to_spare=nothing_to_spare),
+            node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True) if args.repairs_nodes else None,
             launch_template=template.reference(),
             labels=node_labels(pool),
             taints=[_ACCELERATOR_TAINT],
