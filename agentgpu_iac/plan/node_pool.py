@@ -179,5 +179,8 @@ class NodePool(Document):
     idle in Karpenter's eyes, so burst nodes have none: a fill that hangs would keep an empty one.)"""
     beside_cluster: bool = False
     """Whether its machines are no nodes of the cluster: they run Docker Compose behind the cluster's NGINX."""
+    owned: bool = False
+    """Whether its machines are yours already (``capacity.inventory``): ``region`` is then where you say that they stand, or
+    ``any``, and no quota of a seller counts them."""
     market: MarketPlan | None = None
     """What to look for where nodes are bought on a marketplace, offer by offer (Spheron)."""

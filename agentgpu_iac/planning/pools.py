@@ -531,6 +531,7 @@ def node_pool_plan(
         startup_taint=_LIFTER if filler is not None and by_karpenter and pool.tier == "baseline" else None,
         market=market,
         beside_cluster=beside,
+        owned=machine.owned,
     )
 
 

@@ -10,12 +10,15 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.program import Settings
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
-from agentgpu_iac.provisioning.faults import PLAN
+from agentgpu_iac.provisioning.burst.program import deploy as deploy_burst
+from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
 from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
 from agentgpu_iac.provisioning.kubernetes.program import deploy as deploy_on_kubernetes
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import deploy as deploy_on_spheron
 from agentgpu_iac.spec.vocabulary import Target
+
+BURST = "burst"
 
 Program = Callable[[Plan, tuple[RenderedFile, ...], pulumi.Config], None]
 
@@ -26,6 +29,9 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
     Call it from inside a Pulumi program. ``files`` are the rendered files of the same plan, ``config`` the settings of
     the selected Pulumi stack. Raises BadInput, before anything is made, for a plan that cannot be carried out.
     """
+    if (part := config.get("part")) is not None:
+        _part(part, plan, files, config)
+        return
     program = PROGRAMS.get(plan.target)
     if program is None:
         raise BadInput.one(
@@ -35,6 +41,24 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
             hint="use the files that agentgpu render writes",
         )
     program(plan, files, config)
+
+
+def _part(part: str, plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    """One part of a plan in a Pulumi stack of its own."""
+    if part != BURST:
+        raise BadInput.one(
+            CONFIGURATION,
+            f"{part!r} is no part of a plan",
+            path="agentgpu:part",
+            hint=f"{BURST}: the machines beside the cluster; unset: everything",
+        )
+    deploy_burst(
+        plan,
+        files,
+        machines=MachineSettings.from_config(config),
+        cluster=ClusterSettings.from_config(config),
+        way_out=config.get("wayOut") or None,
+    )
 
 
 def _eks(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:

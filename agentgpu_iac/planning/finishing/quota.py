@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.plan import NodePool, ProxyPlan, QuotaPlan, RouterPlan, Workload
+from agentgpu_iac.plan import MachineScalerPlan, NodePool, ProxyPlan, QuotaPlan, RouterPlan, Workload
 
 _LEAVING_REPLICAS = 1
 _REPLACEMENT_NODES = 1
@@ -36,14 +36,27 @@ class PodDemand:
         return self.pods + self.leaving
 
 
-def plan(
-    workloads: Sequence[Workload],
-    node_pools: Sequence[NodePool],
-    router: RouterPlan | None,
-    proxy: ProxyPlan | None = None,
-) -> QuotaPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servants:
+    """What stands before and beside the engines, on nodes without accelerators."""
+
+    router: RouterPlan | None
+    proxy: ProxyPlan | None
+    scaler: MachineScalerPlan | None
+
+    def demands(self) -> Iterator[tuple[str, PodDemand]]:
+        """What each asks for, with the name of its part."""
+        for name, found in (
+            ("router", routers(self.router)),
+            ("proxy", _proxies(self.proxy)),
+            ("burst-scaler", _scalers(self.scaler)),
+        ):
+            yield from ((name, demand) for demand in found)
+
+
+def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool], servants: Servants) -> QuotaPlan:
     """The sums over all pods of the plan."""
-    demands = (*map(_engines, workloads), *_fillers(node_pools), *routers(router), *proxies(proxy))
+    demands = (*map(_engines, workloads), *_fillers(node_pools), *(demand for _, demand in servants.demands()))
     return QuotaPlan(
         pods=sum(demand.at_most for demand in demands),
         cpu_milli=sum(demand.at_most * demand.cpu_milli for demand in demands),
@@ -79,7 +92,7 @@ def routers(router: RouterPlan | None) -> Iterator[PodDemand]:
         )
 
 
-def proxies(proxy: ProxyPlan | None) -> Iterator[PodDemand]:
+def _proxies(proxy: ProxyPlan | None) -> Iterator[PodDemand]:
     """LiteLLM, whose rollout surges where something counts for several."""
     if proxy is not None:
         surge = 0 if proxy.counts_alone else _ROUTER_SURGE
@@ -89,6 +102,18 @@ def proxies(proxy: ProxyPlan | None) -> Iterator[PodDemand]:
             cpu_milli=proxy.cpu_milli,
             memory_mib=proxy.memory_mib,
             memory_limit_mib=proxy.memory_mib,
+        )
+
+
+def _scalers(scaler: MachineScalerPlan | None) -> Iterator[PodDemand]:
+    """One look at a time, beside one that was given up and still ends."""
+    if scaler is not None:
+        yield PodDemand(
+            pods=1,
+            leaving=_LEAVING_REPLICAS,
+            cpu_milli=scaler.cpu_milli,
+            memory_mib=scaler.memory_mib,
+            memory_limit_mib=scaler.memory_mib,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from agentgpu_iac.catalog.model import ClusterPart, SystemMachine
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.plan import NodePool, ProxyPlan, RouterPlan, SystemNodesPlan, SystemPod, Workload
+from agentgpu_iac.plan import NodePool, RouterPlan, SystemNodesPlan, SystemPod, Workload
 from agentgpu_iac.planning.finishing import quota
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -62,8 +62,7 @@ def system_nodes(
     catalog: Catalog,
     workloads: Sequence[Workload],
     node_pools: Sequence[NodePool],
-    router: RouterPlan | None,
-    proxy: ProxyPlan | None,
+    servants: quota.Servants,
 ) -> SystemNodesPlan | None:
     """The system nodes of a cluster that is made for the stack; None where there is none, or nothing is known of machines.
 
@@ -73,7 +72,7 @@ def system_nodes(
     machines = catalog.system_machines_of(node_pools[0].provider) if node_pools else ()
     if not target_of(spec).can.makes_cluster or not machines:
         return None
-    pods = tuple(_pods(catalog, _parts(spec, workloads, node_pools), router, proxy))
+    pods = tuple(_pods(catalog, _parts(spec, workloads, node_pools), servants))
     wanted = spec.capacity.system_nodes
     if wanted.machine is not None:
         chosen = next((row for row in machines if row.name == wanted.machine), None)
@@ -95,7 +94,7 @@ def system_nodes(
     if not fitting:
         raise BadInput([_too_small(loaded, tried[-1], counts[-1], pods)])
     _, count, machine = min(fitting, key=lambda found: (found[0], found[1], found[2].name))
-    return _plan(machine, count, machines, pods, router, by_hand=wanted.model_fields_set != set())
+    return _plan(machine, count, machines, pods, servants.router, by_hand=wanted.model_fields_set != set())
 
 
 def _parts(spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> frozenset[ClusterPart]:
@@ -114,19 +113,16 @@ def _parts(spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[
     return frozenset(part for part, used in found.items() if used)
 
 
-def _pods(
-    catalog: Catalog, parts: frozenset[ClusterPart], router: RouterPlan | None, proxy: ProxyPlan | None
-) -> Iterator[SystemPod]:
+def _pods(catalog: Catalog, parts: frozenset[ClusterPart], servants: quota.Servants) -> Iterator[SystemPod]:
     """The pods of the plan, in a rollout, then those of the cluster."""
-    for name, demands in (("router", quota.routers(router)), ("proxy", quota.proxies(proxy))):
-        for demand in demands:
-            yield SystemPod(
-                name=name,
-                pods=demand.pods,
-                placed="anywhere",
-                cpu_milli=demand.cpu_milli,
-                memory_mib=demand.memory_mib,
-            )
+    for name, demand in servants.demands():
+        yield SystemPod(
+            name=name,
+            pods=demand.pods,
+            placed="anywhere",
+            cpu_milli=demand.cpu_milli,
+            memory_mib=demand.memory_mib,
+        )
     for row in catalog.cluster_pods:
         if row.comes_with in parts and row.on != "accelerator-nodes":
             yield SystemPod(

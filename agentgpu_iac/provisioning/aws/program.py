@@ -32,12 +32,6 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
 from agentgpu_iac.provisioning.aws.kubernetes_upgrade import OUTPUT as KUBERNETES
 from agentgpu_iac.provisioning.aws.kubernetes_upgrade import addon_versions, last_deployment, told_of, upgrade_faults
-from agentgpu_iac.provisioning.aws.machines_beside import (
-    MachinesBeside,
-    MachinesBesideArgs,
-    beside_faults,
-    pools_beside,
-)
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
     EXISTING,
@@ -73,6 +67,12 @@ from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
+from agentgpu_iac.provisioning.spheron.beside import (
+    MachinesBeside,
+    MachinesBesideArgs,
+    beside_faults,
+    pools_beside,
+)
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
 
@@ -116,6 +116,8 @@ class Settings:
     """How cluster and nodes are kept."""
     way_out: str | None = None
     """``agentgpu:wayOut``: the public address by which a network that you have asks machines beside the cluster."""
+    burst_apart: bool = False
+    """``agentgpu:burstApart``: machines beside the cluster are in a Pulumi stack of their own (``agentgpu:part: burst``)."""
     machines: MachineSettings = field(default_factory=MachineSettings)
     """How machines beside the cluster are rented: the settings of the program for Spheron."""
 
@@ -144,6 +146,7 @@ class Settings:
             delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
             cluster=ClusterSettings.from_config(config),
             way_out=config.get("wayOut") or None,
+            burst_apart=config.get_bool("burstApart") or False,
             machines=MachineSettings.from_config(config),
         )
 
@@ -234,7 +237,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
     outputs[KUBERNETES] = {"version": plan.node_pools[0].kubernetes_version, "addons": versions}
     outputs[RELEASES] = {group: release for made in node_pools for group, release in made.releases.items()}
-    if whole.joined is not None:
+    if whole.joined is not None and not settings.burst_apart:
         beside = MachinesBeside(
             plan.stack,
             MachinesBesideArgs(
@@ -242,7 +245,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 joined=whole.joined,
                 cloud_inits=cloud_inits,
                 settings=settings.machines,
-                serving=serving,
+                cluster=serving.provider,
+                after=(serving,),
                 way_out=network.way_out,
             ),
         )

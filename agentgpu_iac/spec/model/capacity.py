@@ -44,6 +44,8 @@ class OwnMachine(Document):
     """Whose instance type that is, where several have one of that name."""
     count: PositiveCount
     """How many there are. A plan never uses more."""
+    region: Text | None = None
+    """Where they stand, in words of yours or of their seller; unset: the stack's one region, or nobody says."""
     usd_per_hour: Annotated[Money, Field(ge=0)] = Decimal(0)
     """What one costs you in an hour; 0 where it is paid for anyway."""
 
