@@ -367,8 +367,9 @@ class Catalog:
         """All versions that are known of a target, oldest first."""
         return tuple(row for row in self.kubernetes if self.kubernetes_release(target, row.version) is row)
 
-    def usual_kubernetes_version(self) -> str:
-        """The version of a cluster whose stack pins none: the oldest with standard support on the day of the newest row.
+    def usual_kubernetes_version(self, plannable: Sequence[str]) -> str:
+        """The version of a cluster whose stack pins none: the newest with standard support on the day of the newest row, of
+        those that a stack can pin.
 
         That day is one of the Kubernetes rows: a newer price alone must not bring another version into a running cluster.
 
@@ -376,14 +377,16 @@ class Catalog:
             BadInput: no version has standard support on that day.
         """
         today = max((row.date for row in self.kubernetes), default="")
-        supported = [row.version for row in self.kubernetes if row.standard_support_ends >= today]
+        supported = [
+            row.version for row in self.kubernetes if row.standard_support_ends >= today and row.version in plannable
+        ]
         if not supported:
             raise BadInput.one(
                 SOURCE,
                 "no Kubernetes version with standard support is known",
                 hint="name one with pins.kubernetesVersion, or add a row under kubernetes in an overlay",
             )
-        return min(supported, key=order)
+        return max(supported, key=order)
 
     def _local_model(self, path: Path, reference: str) -> Model:
         beside = path.with_name(BESIDE)

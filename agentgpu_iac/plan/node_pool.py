@@ -151,6 +151,8 @@ class NodePool(Document):
     """Instance store of one node."""
     efa_interfaces: int
     """EFA interfaces of the type."""
+    first_efa_card: int = 0
+    """The first of its network cards that takes one."""
     root_volume_gib: int
     """gp3 root volume; larger where it holds the model cache."""
     root_volume_mib_per_s: int

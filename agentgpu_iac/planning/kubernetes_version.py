@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from agentgpu_iac.catalog.store import SOURCE, Catalog
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.spec.model import KubernetesVersion, Pins, StackSpec
 
 
@@ -13,16 +12,11 @@ def with_kubernetes_version(spec: StackSpec, catalog: Catalog) -> StackSpec:
     """The spec with a version in its pins.
 
     Raises:
-        BadInput: none is pinned, and the catalog's usual one is none that a stack can pin.
+        BadInput: none is pinned, and the catalog knows none with support that a stack can pin.
     """
     if spec.pins.kubernetes_version is not None:
         return spec
-    usual = catalog.usual_kubernetes_version()
-    if usual not in get_args(KubernetesVersion):
-        known = ", ".join(get_args(KubernetesVersion))
-        raise BadInput.one(
-            SOURCE, f"Kubernetes {usual} is not planned for", hint=f"pins.kubernetesVersion takes {known}"
-        )
+    usual = catalog.usual_kubernetes_version(get_args(KubernetesVersion))
     values = {**dict(spec.pins), "kubernetes_version": usual}
     pins = Pins.model_construct(spec.pins.model_fields_set, **values)  # it stays a field that nobody wrote
     return StackSpec.model_construct(spec.model_fields_set, **{**dict(spec), "pins": pins})

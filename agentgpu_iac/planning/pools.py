@@ -519,6 +519,7 @@ def node_pool_plan(
         architecture=machine.instance.architecture,
         nvme_gb=machine.instance.nvme_total_gb,
         efa_interfaces=machine.instance.efa_interfaces,
+        first_efa_card=machine.instance.first_efa_card,
         root_volume_gib=ROOT_VOLUME_GIB + (room if storage == "ebs-gp3" else 0),
         root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
         root_volume_iops=caching.ROOT_VOLUME_IOPS,

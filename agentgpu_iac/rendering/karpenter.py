@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.network_cards import NetworkInterface, network_interfaces
 from agentgpu_iac.plan.nodes import (
     ACCELERATOR_RESOURCE,
     KARPENTER_DISCOVERY_TAG,
@@ -80,6 +81,9 @@ class NodeClassContext(Context):
     discovery: Pairs
     """Tag that subnets, security groups and capacity reservations of the stack carry."""
     has_reservations: bool
+    has_interfaces: bool
+    interfaces: tuple[NetworkInterface, ...]
+    """Of nodes that share a replica; Karpenter would put EFA onto cards that take none."""
     has_instance_store: bool
     root_volume_size: str
     root_volume_iops: int
@@ -166,6 +170,7 @@ def _node_labels(plan: Plan, pool: NodePool) -> Pairs:
 
 
 def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
+    interfaces = network_interfaces(pool)
     return NodeClassContext(
         name=pool.name,
         labels=_labels(plan, pool),
@@ -174,6 +179,8 @@ def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
         role=karpenter_node_role(plan.stack),
         discovery=((KARPENTER_DISCOVERY_TAG, plan.stack),),
         has_reservations="reserved" in pool.capacity_types,
+        has_interfaces=bool(interfaces),
+        interfaces=interfaces,
         has_instance_store=pool.nvme_gb > 0,
         root_volume_size=f"{pool.root_volume_gib}Gi",
         root_volume_iops=pool.root_volume_iops,

@@ -1,13 +1,16 @@
 """A user's own rows on top of the catalog."""
 
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.spec.model import KubernetesVersion
 
 HEAD = "apiVersion: agentgpu.dev/v1alpha1\nkind: CatalogOverlay\n"
+VERSIONS = get_args(KubernetesVersion)
 BASE = load_catalog()
 
 
@@ -137,9 +140,10 @@ volumes:
 def test_another_end_of_support_brings_another_version(catalog_with):
     catalog = catalog_with("""
 kubernetes:
-  - {target: eks, version: "1.34", standardSupportEnds: "2026-12-02", date: "2026-12-03", sources: [the calendar]}
+  - {target: eks, version: "1.36", standardSupportEnds: "2026-08-01", date: "2026-08-22", sources: [the calendar]}
 """)
-    assert (BASE.usual_kubernetes_version(), catalog.usual_kubernetes_version()) == ("1.34", "1.35")
+    assert BASE.usual_kubernetes_version(VERSIONS) == "1.36"
+    assert catalog.usual_kubernetes_version(VERSIONS) == "1.35"
 
 
 def test_a_newer_price_alone_brings_no_other_version(catalog_with):
@@ -149,7 +153,7 @@ prices:
      date: "2027-01-01", source: our contract}
 """)
     assert catalog.newest_date == "2027-01-01"
-    assert catalog.usual_kubernetes_version() == "1.34"
+    assert catalog.usual_kubernetes_version(VERSIONS) == "1.36"
 
 
 def test_parsers_of_another_release(catalog_with):

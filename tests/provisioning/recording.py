@@ -167,6 +167,8 @@ class AwsMocks(pulumi.runtime.Mocks):
             case "aws:ec2/getCapacityBlockReservation:getCapacityBlockReservation":
                 zone, kind, count = BLOCKS[args.args["id"]]
                 return {"availabilityZone": zone, "instanceType": kind, "instanceCount": count}
+            case "aws:eks/getAddonVersion:getAddonVersion":
+                return {"version": f"v{args.args['kubernetesVersion']}.0-eksbuild.1"}
             case "aws:ssm/getParameter:getParameter":
                 release = args.args["name"].split("-v")[-1].split("/")[0]
                 return {"insecureValue": f"1.34.2-{release}"}

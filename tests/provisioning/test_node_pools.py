@@ -265,8 +265,9 @@ class TestReplicasOverSeveralNodes:
     def test_every_network_card_has_an_efa_interface(self) -> None:
         (template,) = (one for one in scene("grouped").of(TEMPLATE) if one.name == self.GROUP)
         interfaces = template.inputs["networkInterfaces"]
-        assert [one["networkCardIndex"] for one in interfaces] == list(range(32))
-        assert [one["interfaceType"] for one in interfaces] == ["efa", *["efa-only"] * 31]
+        assert [one["networkCardIndex"] for one in interfaces] == [0, *range(32)]
+        assert [one["interfaceType"] for one in interfaces] == ["interface", *["efa-only"] * 32]
+        assert [one["deviceIndex"] for one in interfaces] == [0, 1, *[0] * 31]
         assert {tuple(one["securityGroups"]) for one in interfaces} == {("sg-cluster",)}
 
     def test_efa_may_leave_for_the_group_itself(self) -> None:

@@ -137,3 +137,21 @@ def test_held_capacity_is_asked_for_by_tag() -> None:
     (node_class,) = of_kind(plan, "EC2NodeClass").values()
     (term,) = node_class["spec"]["capacityReservationSelectorTerms"]
     assert term == {"tags": {"karpenter.sh/discovery": "demo"}}
+
+
+def test_karpenter_is_told_the_interface_of_each_network_card() -> None:
+    """Left to itself it puts an EFA interface with IP onto every card from the first on."""
+    plan = make_grouped_plan()
+    (pool,) = plan.node_pools
+    later = plan.model_copy(
+        update={"node_pools": (pool.model_copy(update={"efa_interfaces": 16, "first_efa_card": 1}),)}
+    )
+    (node_class,) = of_kind(later, "EC2NodeClass").values()
+    interfaces = node_class["spec"]["networkInterfaces"]
+    assert interfaces[:2] == [
+        {"networkCardIndex": 0, "deviceIndex": 0, "interfaceType": "interface"},
+        {"networkCardIndex": 1, "deviceIndex": 0, "interfaceType": "efa-only"},
+    ]
+    assert len(interfaces) == 17
+    (alone,) = of_kind(make_plan(), "EC2NodeClass").values()
+    assert "networkInterfaces" not in alone["spec"]

@@ -34,7 +34,9 @@ class InstanceType(Document):
     network_peak_gbps: Float | None = None
     """Network rate in a burst."""
     efa_interfaces: Integer = 0
-    """EFA interfaces."""
+    """EFA interfaces, at most one on a network card."""
+    first_efa_card: Integer = 0
+    """The first network card that takes an EFA interface; those before it carry IP alone."""
     ebs_baseline_mbps: Float | None = None
     """EBS throughput that is always there, in MB/s."""
     ebs_max_mbps: Float | None = None

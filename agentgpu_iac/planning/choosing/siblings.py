@@ -70,7 +70,7 @@ def _holds_as_much(other: Machine, machine: Machine, models_gib: float, spec: St
         and caching.storage(other, models_gib, spec) == caching.storage(machine, models_gib, spec)
         and its.nvme_total_gb >= mine.nvme_total_gb
         and (its.network_baseline_gbps or 0.0) >= (mine.network_baseline_gbps or 0.0)
-        and (not joined or its.efa_interfaces == mine.efa_interfaces)
+        and (not joined or (its.efa_interfaces, its.first_efa_card) == (mine.efa_interfaces, mine.first_efa_card))
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -42,7 +43,20 @@ worker nodes is for EKS Auto Mode: under it an AL2023 node may not ask EC2 for i
 _NAMED_ONCE = pulumi.ResourceOptions(delete_before_replace=True)
 """For what has a fixed name, of which EKS takes no second one: what failed goes before it comes anew."""
 
+_SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
+"""Lets the agent of Systems Manager, which Amazon Linux 2023 brings, report the node and open sessions on it."""
+
 _HTTPS = 443
+
+ADDONS = (
+    "vpc-cni",
+    "kube-proxy",
+    "eks-pod-identity-agent",
+    "coredns",
+    "aws-ebs-csi-driver",
+    "eks-node-monitoring-agent",
+)
+"""Those that are made, the last only where nodes are watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,14 @@ class ClusterArgs:
     """Roles that administer the cluster besides whoever makes it."""
     has_fabric: bool
     """Whether nodes share a replica, and so reach one another by EFA."""
+    support: str = "extended"
+    """What EKS does at the end of a version's standard support: extended or standard."""
+    deletion_protection: bool = False
+    """Whether AWS refuses to delete it."""
+    session_manager: bool = False
+    """Whether a shell on a node may be opened by Systems Manager."""
+    addon_versions: Mapping[str, str] = field(default_factory=dict)
+    """The version of an add-on, where it is told one; others are EKS's default of the day when they are made."""
     watches_nodes: bool = False
     """Whether EKS' node monitoring agent runs, which says of a node that its hardware is ill."""
 
@@ -78,7 +100,7 @@ class Cluster(pulumi.ComponentResource):
 
     Order: networking add-ons before any node, so that nodes become ready; CoreDNS and the EBS driver's controller
     after the system nodes, as they have nowhere else to run (accelerator nodes are tainted). Add-on versions are
-    EKS's default for the Kubernetes version.
+    EKS's default for the Kubernetes version, and go up with it.
     """
 
     name: pulumi.Output[str]
@@ -103,7 +125,12 @@ class Cluster(pulumi.ComponentResource):
         self.kubeconfig = pulumi.Output.secret(
             pulumi.Output.all(cluster.name, cluster.endpoint, cluster.certificate_authority.data).apply(
                 lambda known: kubeconfig(
-                    cluster=known[0], region=args.region, endpoint=known[1], certificate_authority=known[2]
+                    cluster=known[0],
+                    region=args.region,
+                    endpoint=known[1],
+                    certificate_authority=known[2],
+                    profile=aws.config.profile,
+                    role_arn=assumed_role(pulumi.Config("aws").get("assumeRoles")),
                 )
             )
         )
@@ -119,7 +146,7 @@ class Cluster(pulumi.ComponentResource):
             self._open_fabric()
         if not args.api_endpoint.is_public:
             self._open_private_api()
-        node_role = self._role("nodes", EC2_SERVICE, NODE_POLICIES)
+        node_role = self._role("nodes", EC2_SERVICE, node_policies(session_manager=args.session_manager))
         self.node_role_arn = node_role.arn
         system_nodes = SystemNodes(
             f"{name}-system",
@@ -213,6 +240,8 @@ class Cluster(pulumi.ComponentResource):
                 authentication_mode="API", bootstrap_cluster_creator_admin_permissions=True
             ),
             bootstrap_self_managed_addons=False,
+            deletion_protection=args.deletion_protection or None,
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type=args.support.upper()),
             enabled_cluster_log_types=list(_LOG_TYPES),
             encryption_config=aws.eks.ClusterEncryptionConfigArgs(
                 provider=aws.eks.ClusterEncryptionConfigProviderArgs(key_arn=key.arn), resources=["secrets"]
@@ -269,6 +298,7 @@ class Cluster(pulumi.ComponentResource):
             f"{self._logical_name}-{addon}",
             cluster_name=self.name,
             addon_name=addon,
+            addon_version=self._args.addon_versions.get(addon),
             pod_identity_associations=[pod_identity] if pod_identity else None,
             configuration_values=json.dumps(configuration, sort_keys=True) if configuration else None,
             resolve_conflicts_on_create="OVERWRITE",
@@ -278,6 +308,17 @@ class Cluster(pulumi.ComponentResource):
         )
         self.parts.append(made)
         return made
+
+
+def node_policies(*, session_manager: bool) -> tuple[str, ...]:
+    """What a node's role may do."""
+    return (*NODE_POLICIES, _SESSION_MANAGER) if session_manager else NODE_POLICIES
+
+
+def assumed_role(roles: str | None) -> str | None:
+    """The role by which the provider acts, of ``aws:assumeRoles``; the last of several."""
+    chain = json.loads(roles) if roles else []
+    return chain[-1].get("roleArn") if chain else None
 
 
 def _may_use_key(arn: str) -> str:

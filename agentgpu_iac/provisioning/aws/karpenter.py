@@ -9,7 +9,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from agentgpu_iac.plan.nodes import karpenter_node_role
-from agentgpu_iac.provisioning.aws.cluster import NODE_POLICIES
+from agentgpu_iac.provisioning.aws.cluster import node_policies
 from agentgpu_iac.provisioning.aws.interruption_queue import InterruptionQueue, InterruptionQueueArgs
 from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope
 from agentgpu_iac.provisioning.aws.naming import stack_tags
@@ -48,6 +48,8 @@ class KarpenterArgs:
     its limit too."""
     manifests: tuple[Manifest, ...]
     """The rendered NodePools and EC2NodeClasses; none where a GitOps tool applies them."""
+    session_manager: bool = False
+    """Whether a shell on a node may be opened by Systems Manager."""
     repairs_nodes: bool = False
     """Whether nodes that EKS' node monitoring agent finds ill are replaced."""
 
@@ -91,7 +93,7 @@ class Karpenter(pulumi.ComponentResource):
             name,
             ServiceRoleArgs(
                 service=EC2_SERVICE,
-                policies=NODE_POLICIES,
+                policies=node_policies(session_manager=self._args.session_manager),
                 tags=self._tags,
                 role_name=karpenter_node_role(self._args.stack),
             ),

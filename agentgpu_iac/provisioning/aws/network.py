@@ -12,12 +12,17 @@ from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 
 VPC_CIDR = "10.0.0.0/16"
-"""65,536 addresses; change it before the first ``up`` if you will peer this VPC with a network that overlaps."""
+"""65,536 addresses. ``agentgpu:vpcCidr`` sets another range before the first ``up``, for a VPC that will be joined to a
+network that overlaps."""
 
-_PRIVATE_PREFIX = 20
-"""4,091 usable addresses in each zone: every pod takes one. Eight such ranges fill the lower half of the VPC."""
+LARGEST_PREFIX, SMALLEST_PREFIX = 16, 20
+"""AWS takes no VPC larger than a /16; from a /20 each zone has 251 usable addresses for its pods."""
 
-_PUBLIC_PREFIX = 24
+_PRIVATE_BITS = 4
+"""A sixteenth of the VPC for the pods and nodes of each zone: eight such ranges fill its lower half. In a /16 they are /20s of
+4,091 usable addresses."""
+
+_PUBLIC_BITS = 8
 """Public subnets hold the NAT gateway and load balancers only; they are cut from the upper half of the VPC."""
 
 
@@ -28,6 +33,8 @@ class NetworkArgs:
     stack: str
     """Name of the stack, and of its cluster."""
     region: str
+    cidr: str = VPC_CIDR
+    """Addresses of the VPC."""
     zones: tuple[str, ...]
     """Names of the availability zones; EKS wants two at least. Subnets cost nothing, so take all that there are."""
 
@@ -40,13 +47,14 @@ class ZoneRanges:
     public: str
 
     @classmethod
-    def of(cls, zone: str) -> ZoneRanges:
+    def of(cls, zone: str, cidr: str = VPC_CIDR) -> ZoneRanges:
         """Cut the ranges of a zone such as ``us-east-1b`` from the VPC."""
-        lower, upper = ipaddress.ip_network(VPC_CIDR).subnets(prefixlen_diff=1)
+        vpc = ipaddress.ip_network(cidr)
+        lower, upper = vpc.subnets(prefixlen_diff=1)
         index = ord(zone[-1]) - ord("a")
         return cls(
-            private=str(tuple(lower.subnets(new_prefix=_PRIVATE_PREFIX))[index]),
-            public=str(tuple(upper.subnets(new_prefix=_PUBLIC_PREFIX))[index]),
+            private=str(tuple(lower.subnets(new_prefix=vpc.prefixlen + _PRIVATE_BITS))[index]),
+            public=str(tuple(upper.subnets(new_prefix=vpc.prefixlen + _PUBLIC_BITS))[index]),
         )
 
 
@@ -75,7 +83,7 @@ class Network(pulumi.ComponentResource):
 
         vpc = aws.ec2.Vpc(
             name,
-            cidr_block=VPC_CIDR,
+            cidr_block=args.cidr,
             enable_dns_support=True,
             enable_dns_hostnames=True,
             tags=self._named(name),
@@ -108,11 +116,11 @@ class Network(pulumi.ComponentResource):
         return {**self._tags, "Name": name}
 
     def _public_subnet(self, name: str, zone: str) -> aws.ec2.Subnet:
-        return self._subnet(name, zone, ZoneRanges.of(zone).public, {"kubernetes.io/role/elb": "1"})
+        return self._subnet(name, zone, ZoneRanges.of(zone, self._args.cidr).public, {"kubernetes.io/role/elb": "1"})
 
     def _private_subnet(self, name: str, zone: str) -> aws.ec2.Subnet:
         discovery = {"kubernetes.io/role/internal-elb": "1", KARPENTER_DISCOVERY_TAG: self._args.stack}
-        return self._subnet(name, zone, ZoneRanges.of(zone).private, discovery)
+        return self._subnet(name, zone, ZoneRanges.of(zone, self._args.cidr).private, discovery)
 
     def _subnet(self, name: str, zone: str, cidr: str, discovery: dict[str, str]) -> aws.ec2.Subnet:
         """Make a subnet that gives nobody a public address, with the tags that EKS and Karpenter look for."""

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.network_cards import network_interfaces
 from agentgpu_iac.plan.node_image import release_parameter
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, node_labels
 from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
@@ -47,6 +48,8 @@ class NodePoolArgs:
     """``agentgpu:nodeGroupGenerations``: a later one has node groups of other names, which are made before the old ones go."""
     last_releases: Mapping[str, str] = field(default_factory=dict)
     """The image release of each node group after the last deployment, by its logical name."""
+    repairs_nodes: bool = False
+    """Whether EKS replaces nodes that its monitoring agent finds ill."""
     placement_group: pulumi.Input[str] | None = None
     """Name of the group that keeps its nodes close together."""
 
@@ -134,10 +137,10 @@ class AcceleratorNodePool(pulumi.ComponentResource):
 
     def _fabric(self) -> Fabric | None:
         """EFA for nodes that share a replica; others need none and would only spend addresses on it."""
-        pool = self._args.pool
-        if pool.nodes_per_replica == 1:
+        interfaces = network_interfaces(self._args.pool)
+        if not interfaces:
             return None
-        return Fabric(interfaces=pool.efa_interfaces, security_group_id=self._args.cluster_security_group_id)
+        return Fabric(interfaces=interfaces, security_group_id=self._args.cluster_security_group_id)
 
     def _node_group(self, name: str, shape: NodeGroupShape, template: NodeTemplate) -> aws.eks.NodeGroup:
         args, pool = self._args, self._args.pool
@@ -157,6 +160,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
                 min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
             ),
             update_config=update_config(pool, nothing_to_spare=nothing_to_spare),
+            node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True) if args.repairs_nodes else None,
             launch_template=template.reference(),
             labels=node_labels(pool),
             taints=[_ACCELERATOR_TAINT],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from agentgpu_iac.plan.network_cards import NetworkInterface
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import fitted
 
@@ -30,9 +31,9 @@ class RootVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fabric:
-    """EFA interfaces, one on each network card of the instance."""
+    """Interfaces for IP and EFA, by network card of the instance."""
 
-    interfaces: int
+    interfaces: tuple[NetworkInterface, ...]
     security_group_id: pulumi.Input[str]
     """A template that names interfaces must name their security group, which EKS would else choose."""
 
@@ -113,18 +114,17 @@ class NodeTemplate(pulumi.ComponentResource):
 
 
 def _network_interfaces(fabric: Fabric | None) -> list[aws.ec2.LaunchTemplateNetworkInterfaceArgs] | None:
-    """The first carries IP and EFA; the others EFA alone, which takes no addresses from the subnet."""
     if fabric is None:
         return None
     return [
         aws.ec2.LaunchTemplateNetworkInterfaceArgs(
-            network_card_index=card,
-            device_index=0 if card == 0 else 1,
-            interface_type="efa" if card == 0 else "efa-only",
+            network_card_index=each.card,
+            device_index=each.device,
+            interface_type=each.kind,
             security_groups=[fabric.security_group_id],
             delete_on_termination="true",
         )
-        for card in range(fabric.interfaces)
+        for each in fabric.interfaces
     ]
 
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
@@ -27,7 +26,6 @@ OUTPUT: Final = "nodeReleases"
 """Name of the stack output that tells which image release each node group runs."""
 
 GENERATIONS_KEY: Final = "agentgpu:nodeGroupGenerations"
-_LAST_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
 _PER_ZONE: Final = 2
 
 
@@ -56,14 +54,9 @@ def what_updates_cost(pool: NodePool, zones: int) -> str | None:
     )
 
 
-def last_releases() -> Mapping[str, str]:
-    """The release of each node group after the last deployment, by its logical name; empty where nothing tells."""
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    try:
-        answer = pulumi.runtime.invoke(_LAST_OUTPUTS, {"name": name}).value or {}
-    except Exception:  # the SDK raises nothing narrower; nothing is known then, and the pin is sent
-        return {}
-    found = (answer.get("outputs") or {}).get(OUTPUT)
+def releases_of(last: Mapping[str, Any]) -> Mapping[str, str]:
+    """The release of each node group after the last deployment, by its logical name; empty where its outputs tell none."""
+    found = last.get(OUTPUT)
     return {group: str(release) for group, release in found.items()} if isinstance(found, Mapping) else {}
 
 

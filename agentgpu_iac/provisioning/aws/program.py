@@ -15,7 +15,7 @@ from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.provisioning.aws.administrators import administrator_faults
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults
-from agentgpu_iac.provisioning.aws.cluster import Cluster, ClusterArgs
+from agentgpu_iac.provisioning.aws.cluster import ADDONS, Cluster, ClusterArgs
 from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
 from agentgpu_iac.provisioning.aws.existing_network import (
     ExistingNetwork,
@@ -31,6 +31,8 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     InterfaceEndpointsArgs,
 )
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
+from agentgpu_iac.provisioning.aws.kubernetes_upgrade import OUTPUT as KUBERNETES
+from agentgpu_iac.provisioning.aws.kubernetes_upgrade import addon_versions, last_deployment, told_of, upgrade_faults
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
     EXISTING,
@@ -41,7 +43,7 @@ from agentgpu_iac.provisioning.aws.model_bucket import (
     planned_bucket,
 )
 from agentgpu_iac.provisioning.aws.naming import stack_tags
-from agentgpu_iac.provisioning.aws.network import VPC_CIDR, Network, NetworkArgs
+from agentgpu_iac.provisioning.aws.network import Network, NetworkArgs
 from agentgpu_iac.provisioning.aws.node_makers import (
     KARPENTER,
     NODE_GROUPS,
@@ -51,7 +53,7 @@ from agentgpu_iac.provisioning.aws.node_makers import (
 )
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
 from agentgpu_iac.provisioning.aws.node_updates import OUTPUT as RELEASES
-from agentgpu_iac.provisioning.aws.node_updates import last_releases
+from agentgpu_iac.provisioning.aws.node_updates import releases_of
 from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
 from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
@@ -156,8 +158,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    whole, plan = plan, plan.in_cluster
-    region = _check(whole, settings)
+    whole, plan, last = plan, plan.in_cluster, last_deployment()
+    region = _check(whole, settings, last)
     cloud_inits = beside_inits(whole, files, pools_beside(whole))
     cost = report_cost(whole, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
@@ -177,6 +179,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     if settings.budget_emails:
         _budget_alarm(plan, settings)
     network = _network(plan, settings, region, site)
+    versions = addon_versions(ADDONS, plan.node_pools[0].kubernetes_version, told_of(last))
     cluster = Cluster(
         plan.stack,
         ClusterArgs(
@@ -190,14 +193,17 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
             admin_role_arns=settings.admin_role_arns,
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
             watches_nodes=plan.watching.node_health == "eks-agent",
+            support=settings.cluster.kubernetes_support,
+            deletion_protection=settings.cluster.deletion_protection,
+            session_manager=settings.cluster.session_manager,
+            addon_versions=versions,
         ),
-        pulumi.ResourceOptions(depends_on=[network]),
+        pulumi.ResourceOptions(depends_on=[network], protect=settings.cluster.protect),
     )
     placements = {
         pool.name: ClusterPlacement(pool.name, plan.stack, pool).group for pool in grouped if pool.nodes_per_replica > 1
     }
     reserved = _reserved(plan, site, placements)
-    last = last_releases()
     node_pools = [
         AcceleratorNodePool(
             pool.name,
@@ -212,7 +218,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 held=site.held.get(pool.name),
                 placement_group=placements[pool.name].name if pool.name in placements else None,
                 generation=settings.cluster.node_group_generations.get(pool.name, 1),
-                last_releases=last,
+                last_releases=releases_of(last),
+                repairs_nodes=plan.watching.node_health == "eks-agent",
             ),
             pulumi.ResourceOptions(depends_on=[cluster, *reserved]),
         )
@@ -230,6 +237,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         pulumi.ResourceOptions(depends_on=before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
+    outputs[KUBERNETES] = {"version": plan.node_pools[0].kubernetes_version, "addons": versions}
     outputs[RELEASES] = {group: release for made in node_pools for group, release in made.releases.items()}
     if whole.joined is not None and not settings.burst_apart:
         beside = MachinesBeside(
@@ -262,14 +270,16 @@ def _network(plan: Plan, settings: Settings, region: str, site: Site) -> Network
                 tagged=settings.tag_subnets,
             ),
         )
-    network = Network(plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=site.zones))
+    network = Network(
+        plan.stack, NetworkArgs(stack=plan.stack, region=region, cidr=settings.cluster.vpc_cidr, zones=site.zones)
+    )
     if settings.interface_endpoints:
         InterfaceEndpoints(
             plan.stack,
             InterfaceEndpointsArgs(
                 region=region,
                 vpc_id=network.vpc_id,
-                vpc_cidr=VPC_CIDR,
+                vpc_cidr=settings.cluster.vpc_cidr,
                 subnet_ids=tuple(network.private_subnet_ids.values()),
                 services=IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES),
                 tags=stack_tags(plan.stack),
@@ -308,6 +318,7 @@ def _karpenter(
             chart=settings.karpenter_chart,
             requests=karpenter_requests(plan),
             manifests=objects.karpenter,
+            session_manager=settings.cluster.session_manager,
             repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
         pulumi.ResourceOptions(depends_on=after),
@@ -340,12 +351,13 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
     )
 
 
-def _check(plan: Plan, settings: Settings) -> str:
+def _check(plan: Plan, settings: Settings, last: Mapping[str, Any]) -> str:
     """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
     cluster = plan.in_cluster
     faults = [
         *_foreign(cluster),
         *system_faults(cluster),
+        *upgrade_faults(cluster, told_of(last)),
         *node_pool_faults(cluster),
         *_scattered(cluster),
         *_misplaced(cluster),

@@ -87,4 +87,5 @@ class Pins(Document):
     ami_alias: Annotated[str, StringConstraints(pattern=r"^al2023@v[0-9]{8}$")] | None = None
     """Amazon Linux 2023 release of the nodes, for example al2023@v20261105."""
     kubernetes_version: KubernetesVersion | None = None
-    """Kubernetes version of the cluster. Unset: the oldest that the catalog knows to have standard support on EKS."""
+    """Kubernetes version of the cluster. Unset: the newest that the catalog knows to have standard support on EKS.
+    A cluster goes up one minor version at a time, and never back."""
