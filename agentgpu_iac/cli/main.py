@@ -6,7 +6,18 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, stacks, status
+from agentgpu_iac.cli import (
+    calculators,
+    callers,
+    catalog,
+    levers,
+    plans,
+    publish,
+    pulumi_projects,
+    report,
+    stacks,
+    status,
+)
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.credentials import without_credentials
@@ -43,6 +54,10 @@ register(_catalog, catalog.catalog_list, "catalog", "list")
 register(_catalog, catalog.catalog_show, "catalog", "show")
 register(_catalog, catalog.catalog_update, "catalog", "update")
 app.add_typer(_catalog)
+_pulumi = typer.Typer(name="pulumi", help="Carry plans out from a Pulumi project of your own.", no_args_is_help=True)
+register(_pulumi, pulumi_projects.eject, "pulumi", "eject")
+register(_pulumi, pulumi_projects.policies, "pulumi", "policies")
+app.add_typer(_pulumi)
 
 
 def run() -> None:

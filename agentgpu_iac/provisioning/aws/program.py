@@ -22,6 +22,7 @@ from agentgpu_iac.provisioning.aws.existing_network import (
     existing_network_faults,
     find_subnets,
 )
+from agentgpu_iac.provisioning.aws.foreign import foreign_faults
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, find_held_capacity, held_capacity_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
     IMAGE_SERVICES,
@@ -67,11 +68,12 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
 )
 from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, sold_in, zones_for
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
-from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
+from agentgpu_iac.provisioning.faults import CONFIGURATION
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
+from agentgpu_iac.provisioning.within import within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +150,17 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
+    check(plan, settings)
+    for name, value in make(plan, files, settings).items():
+        pulumi.export(name, value)
+
+
+def make(
+    plan: Plan, files: tuple[RenderedFile, ...], settings: Settings, parent: pulumi.Resource | None = None
+) -> dict[str, Any]:
+    """Put a plan that was checked on AWS, and return what its users need."""
     whole, plan = plan, plan.in_cluster
-    region = _check(whole, settings)
+    region = plan.node_pools[0].region
     cloud_inits = beside_inits(whole, files, pools_beside(whole))
     cost = report_cost(whole, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
@@ -159,8 +170,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     for sentence in site.reservations(plan):
         pulumi.log.warn(f"agentgpu:reserve holds {sentence}")
     if settings.budget_emails:
-        _budget_alarm(plan, settings)
-    network = _network(plan, settings, region, site)
+        _budget_alarm(plan, settings, parent)
+    network = _network(plan, settings, region, site, parent)
     cluster = Cluster(
         plan.stack,
         ClusterArgs(
@@ -173,12 +184,14 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
             watches_nodes=plan.watching.node_health == "eks-agent",
         ),
-        pulumi.ResourceOptions(depends_on=[network]),
+        within(parent, [network]),
     )
     placements = {
-        pool.name: ClusterPlacement(pool.name, plan.stack, pool).group for pool in grouped if pool.nodes_per_replica > 1
+        pool.name: ClusterPlacement(pool.name, plan.stack, pool, within(parent)).group
+        for pool in grouped
+        if pool.nodes_per_replica > 1
     }
-    reserved = _reserved(plan, site, placements)
+    reserved = _reserved(plan, site, placements, parent)
     before_serving: list[pulumi.Resource] = [
         AcceleratorNodePool(
             pool.name,
@@ -193,18 +206,20 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 held=site.held.get(pool.name),
                 placement_group=placements[pool.name].name if pool.name in placements else None,
             ),
-            pulumi.ResourceOptions(depends_on=[cluster, *reserved]),
+            within(parent, [cluster, *reserved]),
         )
         for pool in grouped
     ]
     if settings.nodes == KARPENTER:
-        before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))
+        before_serving.append(
+            _karpenter(plan, settings, region, cluster, objects, within(parent, [cluster, *reserved]))
+        )
     if (bucket := planned_bucket(plan)) is not None:
-        before_serving.append(_model_bucket(plan, settings, bucket, cluster))
+        before_serving.append(_model_bucket(plan, settings, bucket, cluster, parent))
     serving = Serving(
         plan.stack,
         ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving, scaled=scaled_by_others(plan)),
-        pulumi.ResourceOptions(depends_on=before_serving),
+        within(parent, before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
     if whole.joined is not None:
@@ -218,10 +233,10 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 serving=serving,
                 way_out=network.way_out,
             ),
+            within(parent),
         )
         outputs["burstMachines"] = beside.seen
-    for name, value in outputs.items():
-        pulumi.export(name, value)
+    return outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +292,9 @@ def _site(plan: Plan, settings: Settings) -> _Site:
     )
 
 
-def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Network | ExistingNetwork:
+def _network(
+    plan: Plan, settings: Settings, region: str, site: _Site, parent: pulumi.Resource | None
+) -> Network | ExistingNetwork:
     """The existing network, or a new one with the requested endpoints."""
     if settings.vpc_id:
         return ExistingNetwork(
@@ -289,8 +306,9 @@ def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Networ
                 way_out=settings.way_out,
                 tagged=settings.tag_subnets,
             ),
+            within(parent),
         )
-    network = Network(plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=site.zones))
+    network = Network(plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=site.zones), within(parent))
     if settings.interface_endpoints:
         InterfaceEndpoints(
             plan.stack,
@@ -302,12 +320,13 @@ def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Networ
                 services=IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES),
                 tags=stack_tags(plan.stack),
             ),
+            within(parent),
         )
     return network
 
 
 def _reserved(
-    plan: Plan, site: _Site, placements: Mapping[str, aws.ec2.PlacementGroup]
+    plan: Plan, site: _Site, placements: Mapping[str, aws.ec2.PlacementGroup], parent: pulumi.Resource | None
 ) -> tuple[ReservedCapacity, ...]:
     return tuple(
         ReservedCapacity(
@@ -319,6 +338,7 @@ def _reserved(
                 zone=site.zones_of_pool[pool.name][0],
                 placement_group_arn=placements[pool.name].arn if pool.name in placements else None,
             ),
+            within(parent),
         )
         for pool in plan.node_pools
         if pool.name in site.reserve
@@ -326,7 +346,7 @@ def _reserved(
 
 
 def _karpenter(
-    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, *, after: list[pulumi.Resource]
+    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, opts: pulumi.ResourceOptions
 ) -> Karpenter:
     return Karpenter(
         plan.stack,
@@ -339,11 +359,13 @@ def _karpenter(
             manifests=objects.karpenter,
             repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
-        pulumi.ResourceOptions(depends_on=after),
+        opts,
     )
 
 
-def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) -> ModelBucket:
+def _model_bucket(
+    plan: Plan, settings: Settings, url: str, cluster: Cluster, parent: pulumi.Resource | None
+) -> ModelBucket:
     return ModelBucket(
         plan.stack,
         ModelBucketArgs(
@@ -354,10 +376,11 @@ def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) ->
             is_made=settings.model_bucket == CREATE,
             goes_with_stack=settings.delete_model_bucket,
         ),
+        within(parent),
     )
 
 
-def _budget_alarm(plan: Plan, settings: Settings) -> None:
+def _budget_alarm(plan: Plan, settings: Settings, parent: pulumi.Resource | None) -> None:
     BudgetAlarm(
         plan.stack,
         BudgetAlarmArgs(
@@ -366,37 +389,21 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
             budget_usd_per_month=plan.policy.budget_usd_per_month,
             emails=settings.budget_emails,
         ),
+        within(parent),
     )
 
 
-def _check(plan: Plan, settings: Settings) -> str:
-    """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
+def check(plan: Plan, settings: Settings) -> None:
+    """Raise BadInput for everything that one EKS cluster cannot carry out, or that should not be."""
     cluster = plan.in_cluster
     faults = [
-        *_foreign(cluster),
-        *node_pool_faults(cluster),
-        *_scattered(cluster),
-        *_misplaced(cluster),
+        *foreign_faults(cluster),
         *_misconfigured(cluster, settings),
         *beside_faults(plan, settings.machines, has_network=bool(settings.vpc_id), way_out=settings.way_out),
         *policy_faults(plan),
     ]
     if faults:
         raise BadInput(faults)
-    return cluster.node_pools[0].region
-
-
-def _foreign(plan: Plan) -> Iterator[Fault]:
-    """What belongs to another target or provider."""
-    yield from target_faults(plan, "eks", "AWS")
-    for pool in plan.node_pools:
-        if pool.provider != "aws":
-            yield Fault(
-                source=PLAN,
-                path=f"nodePools.{pool.name}.provider",
-                message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
-                hint="set spec.providers to [aws]",
-            )
 
 
 def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
@@ -427,36 +434,6 @@ def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
     if settings.reserve:
         yield from reserve_faults(plan, settings.capacity_reservation_ids, CONFIGURATION)
     yield from email_faults(settings.budget_emails, CONFIGURATION)
-
-
-def _scattered(plan: Plan) -> Iterator[Fault]:
-    """What one cluster cannot hold together."""
-    regions = sorted({pool.region for pool in plan.node_pools})
-    versions = sorted({pool.kubernetes_version for pool in plan.node_pools})
-    if len(regions) > 1:
-        yield Fault(
-            source=PLAN,
-            path="nodePools.region",
-            message=f"one cluster cannot span {' and '.join(regions)}",
-            hint="name one of them in spec.regions",
-        )
-    if len(versions) > 1:
-        yield Fault(
-            source=PLAN,
-            path="nodePools.kubernetesVersion",
-            message=f"one cluster cannot run Kubernetes {' and '.join(versions)}",
-        )
-
-
-def _misplaced(plan: Plan) -> Iterator[Fault]:
-    """Where the Pulumi stack deploys to another region than the one that was priced."""
-    for region in sorted({pool.region for pool in plan.node_pools} - {aws.config.region}):
-        yield Fault(
-            source=PLAN,
-            path="nodePools.region",
-            message=f"the plan was made for {region}, but the Pulumi stack deploys to {aws.config.region}",
-            hint=f"pulumi config set aws:region {region}",
-        )
 
 
 def _excludes(plan: Plan, settings: Settings) -> str:
