@@ -18,6 +18,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "comment": ("12 --text comment.md --project acme/stacks",),
     "levers": ("", "desk.yaml --agent support --json"),
     "frontier": ("--over ttftMs", "desk.yaml --over peak --values 50,100,200 --plot peak.svg"),
+    "simulate": ("", "plan.json --traffic flash --seed 7", "desk.yaml --traffic trace.csv --request-rate 20 --json"),
     "endpoints": ("", "desk.yaml -f env --address 10.0.0.5"),
     "pin": ("--dry-run", "desk.yaml"),
     "status": ("", "plan.json --context production --wait --timeout 30m"),

@@ -15,6 +15,7 @@ from agentgpu_iac.cli import (
     publish,
     pulumi_projects,
     report,
+    simulating,
     stacks,
     status,
 )
@@ -39,6 +40,7 @@ _COMMANDS = (
     publish.comment,
     levers.levers,
     levers.frontier,
+    simulating.simulate,
     callers.endpoints,
     callers.pin,
     status.status,

@@ -48,6 +48,13 @@ def plan(
     whole: Annotated[
         bool, typer.Option("--all", help="Print all tables of the plan, not the one screen; Markdown always has them.")
     ] = False,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove",
+            help="Simulate the plan under a burst, and plan until its budgets hold; exit code 1 if they do not.",
+        ),
+    ] = False,
     today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
@@ -57,6 +64,7 @@ def plan(
     from agentgpu_iac.plan.reading import load_plan
     from agentgpu_iac.plan.writing import plan_text
     from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
+    from agentgpu_iac.planning.proving import proven
     from agentgpu_iac.review.blocks import markdown, plain_text
     from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
@@ -70,8 +78,8 @@ def plan(
     try:
         saved = None if locked is None else load_plan(locked)
         loaded, facts = load_both(spec, catalog, today)
-        with waiting("planning"):
-            made = make_plan(loaded, facts)
+        with waiting("planning and simulating" if prove else "planning"):
+            made = proven(loaded, facts) if prove else make_plan(loaded, facts)
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
@@ -100,6 +108,8 @@ def plan(
         _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
         typer.echo(grown, err=True)
+    if not all(each.holds for each in made.proof):
+        raise typer.Exit(EXIT_NO)
 
 
 def _check_report(locked: Path | None) -> None:

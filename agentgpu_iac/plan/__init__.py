@@ -6,7 +6,7 @@ as the project grows; none is renamed.
 """
 
 from agentgpu_iac.plan.account import VcpuNeed
-from agentgpu_iac.plan.agent import AgentPlan, SharingPlan
+from agentgpu_iac.plan.agent import AgentPlan, SharingPlan, TalkPlan
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -59,6 +59,7 @@ from agentgpu_iac.plan.model_cache import (
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
+from agentgpu_iac.plan.proof import ProofPlan
 from agentgpu_iac.plan.proxy import PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -94,6 +95,7 @@ from agentgpu_iac.plan.scaling import (
 )
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
+from agentgpu_iac.plan.step_times import StageTimes, StepTimesPlan
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -170,6 +172,7 @@ __all__ = (
     "PriorityLevel",
     "ProbePlan",
     "PrometheusAuthPlan",
+    "ProofPlan",
     "Provenance",
     "ProxyPlan",
     "ProxyRoute",
@@ -196,10 +199,13 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StageTimes",
     "StartChoice",
     "StartTarget",
     "StartupTaintPlan",
+    "StepTimesPlan",
     "StorageChoice",
+    "TalkPlan",
     "TeamPlan",
     "ThinkingMode",
     "ThinkingPlan",

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from agentgpu_iac.plan.open_hours import WorkPlan
 from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.model import Conversation, FanOut, Traffic
 from agentgpu_iac.spec.vocabulary import LatencyClass
+
+
+class TalkPlan(Document):
+    """How an agent's sessions ask, as it was sized for: the spec's, with what the model's thinking adds."""
+
+    conversation: Conversation
+    """Turns, tokens, pauses and tools of a session."""
+    traffic: Traffic
+    """Volume over the day, and how suddenly it comes."""
+    fan_out: tuple[FanOut, ...] = ()
+    """Sub-agents that it starts in its turns."""
 
 
 class AgentPlan(Document):
@@ -48,6 +60,8 @@ class AgentPlan(Document):
     """What it has to do in each window; null: it has no work with a deadline."""
     fallback: str | None
     """Agent that callers should turn to when this one cannot answer."""
+    talk: TalkPlan | None = None
+    """How its sessions ask, by which it is simulated; null where it holds none, and in plans of before."""
     load_ratio: float
     """Its part of its deployment's load: of the KV cache that all sessions of the peak hold, or of the requests where nobody
     holds any."""

@@ -20,6 +20,7 @@ from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan, JoinedPlan
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
 from agentgpu_iac.plan.node_pool import NodePool
+from agentgpu_iac.plan.proof import ProofPlan
 from agentgpu_iac.plan.proxy import ProxyPlan
 from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
@@ -125,6 +126,8 @@ class Plan(Document):
     """The sum behind each number, agent by agent."""
     assumptions: tuple[Assumption, ...] = ()
     """What stands in for what the spec leaves unset."""
+    proof: tuple[ProofPlan, ...] = ()
+    """What simulating it has shown of each agent (``plan --prove``); empty: nobody asked."""
     provenance: Provenance
     """What the plan was made from."""
 

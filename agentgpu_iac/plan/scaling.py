@@ -35,6 +35,8 @@ class Trigger(Document):
     cache."""
     query: str
     """PromQL. It gives what exceeds the baseline, so that it is 0 at normal load and also where no burst replica runs."""
+    floor: float = 0.0
+    """What the query takes off: the baseline's part. 0 in plans of before."""
     threshold: float
     """What one burst replica takes (``AverageValue``)."""
 

@@ -24,6 +24,7 @@ from agentgpu_iac.plan.replica import (
 )
 from agentgpu_iac.plan.router import RoutingPlan
 from agentgpu_iac.plan.scaling import PacePlan, ScalingPlan
+from agentgpu_iac.plan.step_times import StepTimesPlan
 from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.watching import MetricsPlan
 from agentgpu_iac.spec.document import Document, Money
@@ -157,6 +158,8 @@ class Workload(Document):
     """One sentence: why this accelerator."""
     metrics: MetricsPlan | None
     """What the engine's series are called. null: nothing is known about this version's."""
+    step_times: StepTimesPlan | None = None
+    """What its steps take, by which it is simulated; null where the accelerator has no data, and in plans of before."""
     pace: PacePlan | None = None
     """How its sessions ask. null: no time of a request is known."""
     scaling: ScalingPlan | None

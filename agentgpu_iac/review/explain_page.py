@@ -13,6 +13,7 @@ from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragr
 from agentgpu_iac.review.explain import explain, explained
 from agentgpu_iac.review.plan_page import reasons
 from agentgpu_iac.review.plan_view import gap_sentence, money_blocks, replicas, sentence
+from agentgpu_iac.review.proof_view import proof_blocks
 from agentgpu_iac.review.served_view import served_blocks
 from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, grouped
 
@@ -141,6 +142,7 @@ def _agent(plan: Plan, source: str, agent: str) -> Iterator[Block]:
             drop=(2,),
             tones=tuple((row, 1, tones[entry.name]) for row, entry in enumerate(found) if entry.name in tones),
         )
+    yield from proof_blocks(plan, name)
     yield from _choices(plan, name)
     yield Heading(text="Deeper")
     quoted = shlex.quote(source)

@@ -13,6 +13,7 @@ from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import MARKS, Block, Commands, Heading, Listing, Paragraph, Table, Tone, tone_of
 from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.plan_view import bar, replicas
+from agentgpu_iac.review.proof_view import proof_blocks
 from agentgpu_iac.review.warning_groups import WarningGroup, grouped
 from agentgpu_iac.units import HOURS_PER_MONTH
 
@@ -39,6 +40,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     yield from _agents(plan)
     yield from _machines(plan)
     yield from _beside(plan)
+    yield from proof_blocks(plan)
     yield from _by_hand(plan)
     yield from _warnings(plan, spec_path)
     if spec_path != STANDARD_INPUT:

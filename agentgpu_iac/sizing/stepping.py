@@ -137,11 +137,13 @@ class Steps:
         "_engine",
         "_order",
         "_passing",
+        "_preempted",
         "_prompts",
         "_round_ms",
         "_rules",
         "_running",
         "_sequence",
+        "_stretch",
         "_targets",
         "_unseen",
         "_used",
@@ -174,6 +176,9 @@ class Steps:
         self._round_ms = 0.0
         """The last step: of a pipeline, the round of its batches."""
         self._used = 0.0
+        self._preempted = 0
+        self._stretch: tuple[int, float, float] | None = None
+        """(steps, first one's time, growth from one to the next) up to the next event among those that run, once asked for."""
 
     @property
     def now_ms(self) -> float:
@@ -190,12 +195,46 @@ class Steps:
         """Running and waiting."""
         return self._running + len(self._waiting) + len(self._coming)
 
+    @property
+    def running(self) -> int:
+        """Requests that have a seat."""
+        return self._running
+
+    @property
+    def cache_used_tokens(self) -> float:
+        """Tokens of the KV cache that running requests hold."""
+        return self._used
+
+    @property
+    def preempted(self) -> int:
+        """How often a request had to give its blocks back and start again."""
+        return self._preempted
+
+    def next_ms(self) -> float:
+        """When something may happen next if nothing comes: ``now_ms`` if a prompt is to be read, infinite if all is idle.
+
+        Until then ``advance`` does nothing but decode, so a fleet need not ask sooner.
+        """
+        if self._prompts or self._passing or (self._coming and not self._unseen):
+            return self._clock
+        if not self._decoding:
+            return self._clock if self._running or self._waiting or self._coming else math.inf
+        if self._waiting and self._running < self._rules.seats and not self._is_full_for(self._waiting[0]):
+            return self._clock
+        steps, first, growth = self._next_stretch()
+        return self._clock + steps * (first + growth * (steps - 1) / 2)
+
+    def unfinished(self) -> list[Asked]:
+        """All that runs and waits here: what is lost when the replica is."""
+        return [*(asked for asked in self._order if asked.ends_at >= 0), *self._waiting, *self._coming]
+
     def push(self, asked: Asked) -> None:
         """Put a request at the end of the queue; to be called in the order of arrival, not before its time is reached."""
         if self.idle:
             self._clock = max(self._clock, asked.arrives_ms)
             self._round_ms = 0.0
         self._coming.append(asked)
+        self._stretch = None
 
     def advance(self, until_ms: float = math.inf) -> list[Asked]:
         """Step until requests finish (they are returned), or the step that runs at ``until_ms`` is over, or all is idle."""
@@ -230,21 +269,28 @@ class Steps:
             budget -= self._decoding
         while self._waiting and budget > 0 and self._running < rules.seats:
             asked = self._waiting[0]
-            need = asked.cached_tokens + asked.to_read + rules.fixed_tokens
-            if rules.keeps_room_for_output:
-                need += asked.output_tokens
-            if self._used + need > rules.cache_tokens and self._running:
+            if self._is_full_for(asked):
                 return
             whole = rules.whole_prompts and asked.to_read <= rules.step_tokens - self._decoding / self._engine.stages
             if whole and asked.to_read > budget:
                 return
             self._waiting.popleft()
-            asked.held = need
+            asked.held = need = self._need(asked)
             self._used += need
             self._running += 1
             self._prompts.append(asked)
             self._order.append(asked)
             budget -= asked.to_read
+
+    def _need(self, asked: Asked) -> float:
+        """Tokens of the cache that a request takes when it is let in."""
+        rules = self._rules
+        answer = asked.output_tokens if rules.keeps_room_for_output else 0
+        return asked.cached_tokens + asked.to_read + rules.fixed_tokens + answer
+
+    def _is_full_for(self, asked: Asked) -> bool:
+        """Whether the cache has no room for one more; a request that is alone is let in whatever it takes."""
+        return bool(self._running) and self._used + self._need(asked) > self._rules.cache_tokens
 
     def _prompt_step(self) -> list[Asked]:
         """One step with prompts in it; of a pipeline, a round of its batches."""
@@ -309,6 +355,7 @@ class Steps:
         if got >= asked.output_tokens:
             return [self._finish(asked)]
         asked.ends_at = self._count + asked.output_tokens - got
+        self._stretch = None
         self._decoding += 1
         self._contexts += asked.cached_tokens + asked.to_read + 1
         self._sequence += 1
@@ -321,12 +368,14 @@ class Steps:
     def _finish(self, asked: Asked) -> Asked:
         asked.last_ms = self._clock
         asked.ends_at = -1.0
+        self._stretch = None
         self._running -= 1
         self._used -= asked.held
         return asked
 
     def _decoded(self, tokens: float) -> list[Asked]:
         """Each decoding request got so many tokens; those that have all of theirs leave."""
+        self._stretch = None
         self._count += tokens
         self._contexts += tokens * self._decoding
         if not self._rules.keeps_room_for_output:
@@ -347,6 +396,22 @@ class Steps:
 
     def _decode_steps(self, until_ms: float) -> list[Asked]:
         """As many steps as pass without an event: no prompt is read, and each request's context grows by one a step."""
+        each, rules = self._engine.accepted_tokens, self._rules
+        steps, first, growth = self._next_stretch()
+        span = steps * (first + growth * (steps - 1) / 2)
+        if self._clock + span > until_ms:
+            steps = min(steps, _steps_until(until_ms - self._clock, first, growth))
+            span = steps * (first + growth * (steps - 1) / 2)
+        self._clock += span
+        self._unseen = (self._unseen + steps) % rules.receive_every
+        self._round_ms = first
+        finished = self._decoded(steps * each)
+        self._make_room()
+        return finished
+
+    def _next_stretch(self) -> tuple[int, float, float]:
+        if self._stretch is not None:
+            return self._stretch
         engine, decoding, rules = self._engine, self._decoding, self._rules
         each = engine.accepted_tokens
         while self._targets[0][2].ends_at != self._targets[0][0]:
@@ -361,16 +426,8 @@ class Steps:
         mean = self._contexts / decoding
         first = engine.decode_ms(decoding, mean)
         growth = (engine.decode_ms(decoding, mean + each * (steps - 1)) - first) / (steps - 1) if steps > 1 else 0.0
-        span = steps * (first + growth * (steps - 1) / 2)
-        if self._clock + span > until_ms:
-            steps = min(steps, _steps_until(until_ms - self._clock, first, growth))
-            span = steps * (first + growth * (steps - 1) / 2)
-        self._clock += span
-        self._unseen = (self._unseen + steps) % rules.receive_every
-        self._round_ms = first
-        finished = self._decoded(steps * each)
-        self._make_room()
-        return finished
+        self._stretch = (steps, first, growth)
+        return self._stretch
 
     def _make_room(self) -> None:
         """When the cache is full the youngest gives its blocks back, and reads its prompt and answer again later."""
@@ -392,6 +449,8 @@ class Steps:
                 asked.to_read = asked.prompt_tokens + got
             asked.read_tokens = 0
             asked.ends_at = math.inf
+            self._stretch = None
+            self._preempted += 1
             self._running -= 1
             self._used -= asked.held
             self._waiting.appendleft(asked)

@@ -305,3 +305,35 @@ class TestLookingForRequests:
         while math.isnan(late.first_ms):
             steps.advance(steps.now_ms + 1)
         assert late.first_ms < 2 * (10 + 1 + 0.5 + 0.2)
+
+
+class TestFleet:
+    """What a fleet asks of a replica that it does not look at in between."""
+
+    def test_nothing_happens_before_the_next_moment(self):
+        steps = Steps(Engine(), dataclasses.replace(RULES, seats=2))
+        assert steps.next_ms() == math.inf
+        for number in range(4):
+            steps.push(asks(output=10 + 5 * number))
+        finished: list[Asked] = []
+        while not steps.idle:
+            moment = steps.next_ms()
+            assert moment >= steps.now_ms
+            finished += steps.advance(moment if moment > steps.now_ms else math.nextafter(moment, math.inf))
+            assert steps.now_ms >= moment
+        alone = served(dataclasses.replace(RULES, seats=2), *(asks(output=10 + 5 * number) for number in range(4)))
+        assert [each.last_ms for each in finished] == pytest.approx([each.last_ms for each in alone])
+
+    def test_it_says_what_it_holds_and_how_often_somebody_started_again(self):
+        steps = Steps(Engine(), dataclasses.replace(RULES, cache_tokens=260))
+        requests = [asks(prompt=100, output=80), asks(prompt=100, output=80)]
+        for asked in requests:
+            steps.push(asked)
+        steps.advance(steps.next_ms() + 1)
+        assert (steps.running, steps.cache_used_tokens >= 200) == (2, True)
+        assert sorted(map(id, steps.unfinished())) == sorted(map(id, requests))
+        while not steps.idle:
+            steps.advance()
+            assert steps.cache_used_tokens <= 260
+        assert steps.preempted >= 1
+        assert steps.unfinished() == []

@@ -88,6 +88,7 @@ CASES = (
         f"render {CUSTOMER_SERVICE} -o {{folder}}/tree --validate", "json", extra="validate", says="no schema to check"
     ),
     *_formats(f"levers {CUSTOMER_SERVICE}", *_BOTH),
+    *_formats(f"simulate {CUSTOMER_SERVICE} --hours 0.05", *_BOTH),
     *_formats(f"frontier {CUSTOMER_SERVICE} --over percentile --values 90,95", *_BOTH),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE}", *_ALL),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE} --exit-code", "json", code=1),

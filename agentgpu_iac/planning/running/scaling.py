@@ -187,7 +187,7 @@ def _triggers(
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
-    yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), threshold=each)
+    yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), floor=floor, threshold=each)
     behind, averaged = "", now
     used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
     of_groups = "" if burst.attention_data_parallel_size == 1 else f" / {burst.attention_data_parallel_size}"
@@ -196,17 +196,16 @@ def _triggers(
         behind, window = f" * {decimal(pace.sessions_per_request)}", f"[{averaged_s(pace)}s]"
         averaged = " + ".join(f"sum(avg_over_time({gauge}{window}))" for gauge in series)
         used = None if used is None else f"avg_over_time({used}{window})"
-        yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
+        query = _excess(f"({averaged}{missing}){behind}", floor)
+        yield Trigger(name="sessions", query=query, floor=floor, threshold=each)
     if used is not None:
         at_base, ratio = (
             max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.sessions_in_cache, 3))
             for tier in (baseline, burst)
         )
-        yield Trigger(
-            name="kv-cache",
-            query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * at_base, 6)),
-            threshold=ratio,
-        )
+        at_rest = rounded(floor / each * at_base, 6)
+        query = _excess(f"sum({used}){of_groups}{behind}", at_rest)
+        yield Trigger(name="kv-cache", query=query, floor=at_rest, threshold=ratio)
 
 
 def _while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from agentgpu_iac.plan import AgentPlan, Workload, WorkPlan
+from agentgpu_iac.plan import AgentPlan, TalkPlan, Workload, WorkPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.choosing.service import prefill_ms, whole_answer_ms
@@ -62,6 +62,9 @@ def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
             e2e_ms=_optional(e2e_ms, 1),
             work=_work_plan(served, baseline),
             fallback=agent.fallback,
+            talk=None
+            if served.load is not None
+            else TalkPlan(conversation=agent.conversation, traffic=agent.traffic, fan_out=agent.fan_out),
             load_ratio=rounded(ratio, 6),
         )
 

@@ -1,0 +1,49 @@
+"""The proof that a plan carries, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.review.blocks import Block, Heading, Paragraph, Table
+
+
+def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
+    """What was simulated of a deployment's agents, or of all; nothing where nothing was."""
+    shown = [each for each in plan.proof if deployment in (None, plan.deployment_of(each.agent))]
+    if not shown:
+        return
+    yield Heading(text="Proof")
+    yield Table(
+        columns=("agent", "wanted", "inside TTFT", "inside TPOT", "95 % interval", "refused", "lost", "warm", "holds"),
+        rows=tuple(
+            (
+                each.agent,
+                f"{each.wanted_ratio:.6g}",
+                _share(each.inside_ttft_ratio),
+                _share(each.inside_tpot_ratio),
+                "-" if each.low_ratio is None else f"{each.low_ratio:.2%} to {each.high_ratio or 0:.2%}",
+                f"{each.refused:,}",
+                f"{each.lost:,}",
+                _replicas(each.warm_replicas_before, each.warm_replicas),
+                "yes" if each.holds else "no",
+            )
+            for each in shown
+        ),
+        right=frozenset({1, 2, 3, 4, 5, 6}),
+    )
+    first = shown[0]
+    requests = sum(each.requests for each in shown)
+    text = f"Simulated: {requests:,} requests, {first.traffic}, {first.hours:g} h for each of {len(first.seeds)} seeds."
+    if plan.cost.baseline_usd_per_month != first.usd_per_month_before:
+        now = plan.cost.baseline_usd_per_month
+        text += f" The warm part costs USD {now:,.2f} a month, and {first.usd_per_month_before:,.2f} before."
+    yield Paragraph(text=text)
+
+
+def _share(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2%}"
+
+
+def _replicas(before: int, after: int) -> str:
+    return str(after) if before == after else f"{after}, planned {before}"

@@ -1,0 +1,222 @@
+"""One deployment of the plan: its replicas of both tiers, who of them takes a request, and what their machines cost."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+from typing import Final
+
+from agentgpu_iac.plan import NodePool, Plan, RoutePlan, Workload
+from agentgpu_iac.simulation.measures import Series
+from agentgpu_iac.simulation.replica import Engine, Replica, engine_of
+from agentgpu_iac.simulation.ring import Ring
+from agentgpu_iac.simulation.sessions import Session
+from agentgpu_iac.sizing.speed import Speed
+
+FOUND_AFTER_MS: Final = 5_000.0
+"""From a replica that is ready, or leaves, to a router that knows it (docs/traffic.md: pods are followed within about 5 s)."""
+_P95: Final = 1.6448536269514722
+"""Normal deviate of one in twenty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A request that a picker holds until a replica has room."""
+
+    session: Session
+    since_ms: float
+    first_sent_ms: float
+    tries: int
+
+
+class Deployment:
+    """Replicas of one deployment, in time."""
+
+    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int, *, shares_prefix: bool) -> None:
+        self.name = tiers[0].agent
+        self.baseline = tiers[0]
+        self.burst = next((tier for tier in tiers if tier.tier == "burst" and tier.replicas.max), None)
+        self.engines: dict[str, Engine] = {
+            tier.tier: engine_of(tier, _speed(tier), shares_prefix=shares_prefix) for tier in tiers
+        }
+        self.pools: dict[str, NodePool] = {tier.tier: plan.pool(tier.node_pool) for tier in tiers}
+        routes = () if plan.router is None else plan.router.routes
+        self.route: RoutePlan | None = next((each for each in routes if each.leads_to == self.name), None)
+        self.is_picked = plan.router is not None and plan.router.kind == "gateway" and self.route is not None
+        self.is_affine = tiers[0].routing.policy == "session-affine"
+        self.chance = Random(f"{seed}/{self.name}/starts")
+        self.replicas: list[Replica] = []
+        """All that are paid for."""
+        self.routed: list[Replica] = []
+        """Those that the router sends requests to."""
+        self.held: deque[Held] = deque()
+        self.sessions = 0
+        self.turned_away = 0
+        """Requests that no replica took, each try counted: what the engines' counters show."""
+        self.series = Series()
+        self.preempted = 0
+        self.peak_cache_ratio = 0.0
+        self.peak_waiting = 0
+        self.most_burst = 0
+        self.burst_starts = 0
+        self.reclaimed = 0
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
+        self.paid_ms: dict[str, float] = {tier.tier: 0.0 for tier in tiers}
+        self.idle_nodes: list[float] = []
+        """When each burst node that is empty goes."""
+        self._ring: Ring | None = None
+        self._by_number: dict[int, Replica] = {}
+        self._numbers = 0
+        self._turn = 0
+
+    def add(self, tier: str, now_ms: float, ready_ms: float) -> Replica:
+        """A replica is asked for; it is ready at a time."""
+        replica = Replica(self._numbers, self.engines[tier], now_ms, ready_ms)
+        self._numbers += 1
+        self._by_number[replica.number] = replica
+        self.replicas.append(replica)
+        return replica
+
+    def start_s(self, now_ms: float) -> float:
+        """How long the start of a burst replica takes: lognormal with the plan's likely and cautious figures."""
+        assert self.burst is not None  # noqa: S101 - only bursts start
+        start = self.burst.cold_start_s
+        self.idle_nodes = [until for until in self.idle_nodes if until > now_ms]
+        likely, upper = start.total, start.upper.total
+        if self.idle_nodes:
+            since = self.idle_nodes.pop(0) - self.pools["burst"].idle_s * 1000
+            self.paid_ms["burst"] += now_ms - since
+            likely, upper = start.warm_node_total, start.upper.warm_node_total
+        sigma = math.log(max(1.0, upper / likely)) / _P95 if likely else 0.0
+        return likely * math.exp(sigma * _normal(self.chance))
+
+    def enter(self, replica: Replica) -> None:
+        """The router has found a replica."""
+        if replica.state == "starting":
+            replica.state = "ready"
+            self.routed.append(replica)
+            self._ring = None
+            self.most_burst = max(self.most_burst, len(self.ready("burst")))
+
+    def leave(self, replica: Replica) -> None:
+        """The router sends nothing more to a replica."""
+        if replica in self.routed:
+            self.routed.remove(replica)
+            self._ring = None
+        replica.state = "leaving"
+
+    def end(self, replica: Replica, now_ms: float, *, node_stays: bool) -> None:
+        """A replica is no more, and its node goes, or waits empty for a while."""
+        if replica.state == "ended":
+            return
+        self.leave(replica)
+        replica.state = "ended"
+        tier = replica.engine.workload.tier
+        self.replicas.remove(replica)
+        self._by_number.pop(replica.number)
+        self.paid_ms[tier] += now_ms - replica.claimed_ms
+        self._count(replica)
+        if node_stays:
+            self.idle_nodes.append(now_ms + self.pools[tier].idle_s * 1000)
+
+    def settle_bill(self, now_ms: float) -> None:
+        """Count what runs until now."""
+        for replica in self.replicas:
+            self.paid_ms[replica.engine.workload.tier] += now_ms - replica.claimed_ms
+            self._count(replica)
+        if self.idle_nodes:
+            idle_ms = self.pools["burst"].idle_s * 1000
+            self.paid_ms["burst"] += sum(min(now_ms, until) - (until - idle_ms) for until in self.idle_nodes)
+
+    def _count(self, replica: Replica) -> None:
+        self.preempted += replica.steps.preempted
+        self.peak_cache_ratio = max(self.peak_cache_ratio, replica.peak_cache_ratio)
+
+    def start_bill(self, now_ms: float) -> None:
+        """Forget what was paid before."""
+        self.paid_ms = dict.fromkeys(self.paid_ms, 0.0)
+        for replica in self.replicas:
+            replica.claimed_ms = max(replica.claimed_ms, now_ms)
+
+    def ready(self, tier: str) -> list[Replica]:
+        """Replicas of a tier that take requests."""
+        return [each for each in self.routed if each.engine.workload.tier == tier]
+
+    def gpu_hours(self) -> float:
+        """Accelerators x hours paid for."""
+        return sum(self.paid_ms[tier.tier] * tier.accelerators_per_replica for tier in self.tiers) / 3_600_000
+
+    def usd(self) -> Decimal:
+        """At the plan's prices."""
+        hours = {tier.tier: Decimal(repr(self.paid_ms[tier.tier] / 3_600_000)) for tier in self.tiers}
+        return sum((tier.replica_usd_per_hour * hours[tier.tier] for tier in self.tiers), Decimal(0))
+
+    def static_usd(self, hours: float) -> Decimal:
+        """Had all replicas of the peak run for so long."""
+        every = sum((tier.replica_usd_per_hour * tier.replicas.max for tier in self.tiers), Decimal(0))
+        return every * Decimal(repr(hours))
+
+    @property
+    def tiers(self) -> tuple[Workload, ...]:
+        """Its workloads."""
+        return tuple(engine.workload for engine in self.engines.values())
+
+    def tries(self, session: Session) -> Iterator[Replica]:
+        """Replicas in the order in which the router asks them."""
+        if self.is_picked or not self.is_affine:
+            yield from self._in_turn() if not self.is_picked else self._picked(session)
+            return
+        if len(self.routed) == 1:
+            yield self.routed[0]
+            return
+        if self._ring is None:
+            self._ring = Ring([each.number for each in self.routed])
+        for number in self._ring.replicas(session.key):
+            yield self._by_number[number]
+
+    def _in_turn(self) -> Iterator[Replica]:
+        count = len(self.routed)
+        for step in range(count):
+            yield self.routed[(self._turn + step) % count]
+        self._turn += 1
+
+    def _picked(self, session: Session) -> Iterator[Replica]:
+        """The picker weighs queues and prefixes: the session's own replica while it has a seat free, else the emptiest."""
+        if not self.routed:
+            return
+        key = _fullness(session.key)
+        yield min(self.routed, key=key)
+
+    @property
+    def burst_drain_ms(self) -> float:
+        """From leaving the router to the end of a burst replica, at most."""
+        assert self.burst is not None  # noqa: S101 - only bursts end
+        return 1000.0 * (self.burst.drain.pre_stop_s + self.burst.drain.shutdown_timeout_s)
+
+    @property
+    def most_tries(self) -> int:
+        """Replicas that a request may be sent to."""
+        return 1 if self.route is None else self.route.max_tries
+
+
+def _fullness(key: int) -> Callable[[Replica], tuple[float, int]]:
+    def of(replica: Replica) -> tuple[float, int]:
+        seats = replica.engine.scheduling.seats
+        return max(0.0, replica.in_flight / seats - 0.5), (key ^ (replica.number * 2654435761)) & 0xFFFFFFFF
+
+    return of
+
+
+def _speed(workload: Workload) -> Speed:
+    assert workload.step_times is not None  # noqa: S101 - asked before
+    return workload.step_times.speed()
+
+
+def _normal(chance: Random) -> float:
+    """A normal deviate (Box and Muller), the same in every release of Python."""
+    return math.sqrt(-2 * math.log(1 - chance.random())) * math.cos(2 * math.pi * chance.random())

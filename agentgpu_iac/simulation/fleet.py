@@ -1,0 +1,377 @@
+"""The planned fleet in time: an event for each request sent, taken and answered, and for each change of the fleet.
+
+Between its events a replica is not looked at: ``Steps.next_ms`` says when something may happen there, and its steps up to then
+are one sum. All times are in ms.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import Random
+from typing import Any, Final
+
+from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.simulation.deployment import FOUND_AFTER_MS, Deployment, Held
+from agentgpu_iac.simulation.measures import AgentMeasures
+from agentgpu_iac.simulation.replica import Call, Replica
+from agentgpu_iac.simulation.scaler import HPA_S, SCRAPE_S, Scaler
+from agentgpu_iac.simulation.sessions import Session
+from agentgpu_iac.sizing.stepping import Asked
+
+CLIENT_TRIES: Final = 3
+"""Times that a client sends a request: the OpenAI and Anthropic SDKs retry twice (``DEFAULT_MAX_RETRIES``)."""
+_RETRY_AFTER_MS: Final = 1_000.0
+"""What NGINX asks for as rendered; both SDKs heed it."""
+_BACKOFF_MS: Final = 500.0
+"""First wait of both SDKs where nothing is asked for; it doubles, and up to a quarter is taken off by chance."""
+_MOST_WAITING: Final = 200_000
+"""Requests in all queues at which nobody waits for their end."""
+
+Handler = Callable[[Any], None]
+
+
+class Fleet:
+    """All deployments of a plan under what is sent to them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        deployments: Mapping[str, Deployment],
+        measures: Mapping[str, AgentMeasures],
+        *,
+        warm_ms: float,
+        end_ms: float,
+        seed: int,
+        reclaims_per_hour: float = 0.0,
+        follow: Callable[[Session], None] | None = None,
+    ) -> None:
+        self.now_ms = 0.0
+        self._events: list[tuple[float, int, Handler, Any]] = []
+        self._number = 0
+        self._deployments = deployments
+        self._home = {
+            agent.name: deployments[agent.deployment] for agent in plan.served_agents if agent.name in measures
+        }
+        self._measures = measures
+        self._warm_ms, self._end_ms = warm_ms, end_ms
+        self._reclaims_per_hour = reclaims_per_hour
+        self._chance = Random(f"{seed}/clients")
+        self._follow = follow
+        """Called with a session that is over: who starts the next one."""
+        self._children: Callable[[str, int, int], Session] | None = None
+        self._waiting = 0
+        for each in deployments.values():
+            self._open(each)
+
+    def children(self, draw: Callable[[str, int, int], Session]) -> None:
+        """Who draws the sessions of sub-agents."""
+        self._children = draw
+
+    def at(self, when_ms: float, handler: Handler, argument: Any) -> None:
+        """Something will happen."""
+        self._number += 1
+        heapq.heappush(self._events, (when_ms, self._number, handler, argument))
+
+    def run(self, arrivals: Iterable[tuple[float, Session]] = ()) -> None:
+        """Until the end, and until what was sent by then has ended; ``arrivals`` are in the order of time."""
+        coming = iter(arrivals)
+        self._arrive(coming)
+        events = self._events
+        while events:
+            when, _, handler, argument = heapq.heappop(events)
+            self.now_ms = when
+            handler(argument)
+        for each in self._deployments.values():
+            each.settle_bill(max(self._end_ms, self._warm_ms))
+
+    def _arrive(self, coming: Iterator[tuple[float, Session]]) -> None:
+        found = next(coming, None)
+        if found is not None:
+            self.at(found[0], self._arrived, (found[1], coming))
+
+    def _arrived(self, pair: tuple[Session, Iterator[tuple[float, Session]]]) -> None:
+        self.begin(pair[0])
+        self._arrive(pair[1])
+
+    def _open(self, deployment: Deployment) -> None:
+        for _ in range(deployment.baseline.replicas.max):
+            deployment.enter(deployment.add("baseline", 0.0, 0.0))
+        self.at(self._warm_ms, lambda each: each.start_bill(self._warm_ms), deployment)
+        scaling = None if deployment.burst is None else deployment.burst.scaling
+        scaler = None if scaling is None else Scaler(deployment, scaling)
+        self.at(0.0, self._scrape, (deployment, scaler))
+        if scaler is not None:
+            self.at(HPA_S * 1000, self._scale, (deployment, scaler))
+            self.at(scaler.scaling.polling_interval_s * 1000.0, self._poll, (deployment, scaler))
+
+    # --- requests
+
+    def begin(self, session: Session) -> None:
+        """A session asks for the first time."""
+        self._home[session.agent].sessions += 1
+        self.ask(session)
+
+    def ask(self, session: Session) -> None:
+        """A session asks."""
+        if self.now_ms > self._end_ms:
+            self._home[session.agent].sessions -= 1
+            return
+        if self.now_ms >= self._warm_ms:
+            self._measures[session.agent].requests += 1
+        self._send(session, self.now_ms, 1)
+
+    def _send(self, session: Session, first_sent_ms: float, tries: int) -> None:
+        """The router asks one replica after another, as the plan tells it."""
+        deployment = self._home[session.agent]
+        left = deployment.most_tries
+        for replica in deployment.tries(session):
+            if replica.in_flight < replica.engine.most_requests:
+                self._take(replica, session, first_sent_ms, tries)
+                return
+            deployment.turned_away += 1
+            left -= 1
+            if not left:
+                break
+        route = deployment.route
+        if deployment.is_picked and route is not None and route.flow_control is not None:
+            held = Held(session=session, since_ms=self.now_ms, first_sent_ms=first_sent_ms, tries=tries)
+            deployment.held.append(held)
+            self.at(self.now_ms + route.flow_control.queue_s * 1000, self._let_go, (deployment, held))
+            return
+        self._again((session, first_sent_ms, tries), was_lost=False)
+
+    def _let_go(self, pair: tuple[Deployment, Held]) -> None:
+        """A picker has held a request for as long as it may."""
+        deployment, held = pair
+        if held in deployment.held:
+            deployment.held.remove(held)
+            self._again((held.session, held.first_sent_ms, held.tries), was_lost=False)
+
+    def _again(self, sent: tuple[Session, float, int], *, was_lost: bool) -> None:
+        """A client was turned away, or its answer broke off: it waits and tries again, or gives up."""
+        session, first_sent_ms, tries = sent
+        measured = first_sent_ms >= self._warm_ms
+        counts = self._measures[session.agent]
+        if tries >= CLIENT_TRIES:
+            if measured and was_lost:
+                counts.lost += 1
+            elif measured:
+                counts.refused += 1
+            self._over(session)
+            return
+        if measured:
+            counts.retried += 1
+        wait_ms = _BACKOFF_MS * 2 ** (tries - 1)
+        if not was_lost and self._home[session.agent].route is not None:
+            wait_ms = _RETRY_AFTER_MS
+        wait_ms *= 1 - self._chance.random() / 4 if was_lost else 1.0
+        self.at(self.now_ms + wait_ms, self._retry, (session, first_sent_ms, tries + 1))
+
+    def _retry(self, sent: tuple[Session, float, int]) -> None:
+        self._send(*sent)
+
+    def _take(self, replica: Replica, session: Session, first_sent_ms: float, tries: int) -> None:
+        call = replica.take(session, self.now_ms, first_sent_ms, tries)
+        deployment = self._home[session.agent]
+        deployment.prompt_tokens += call.prompt_tokens + call.cached_tokens
+        deployment.cached_tokens += call.cached_tokens
+        self.at(call.arrives_ms, self._pushed, call)
+
+    def _pushed(self, call: Call) -> None:
+        """A scheduler gets a request."""
+        replica = call.replica
+        if replica.state == "ended":
+            return
+        steps, now_ms = replica.steps, self.now_ms
+        while steps.now_ms < now_ms and not steps.idle:
+            self._finished(replica, steps.advance(now_ms))
+        replica.peak_tokens = max(replica.peak_tokens, steps.cache_used_tokens)
+        steps.push(call)
+        self._wake_at(replica)
+
+    def _wake_at(self, replica: Replica) -> None:
+        wakes_ms = replica.steps.next_ms()
+        if wakes_ms != replica.wakes_ms:
+            replica.wakes_ms = wakes_ms
+            if wakes_ms < math.inf:
+                when_ms = wakes_ms if wakes_ms > self.now_ms else self.now_ms
+                self._number += 1
+                heapq.heappush(self._events, (when_ms, self._number, self._wake, (replica, wakes_ms)))
+
+    def _wake(self, pair: tuple[Replica, float]) -> None:
+        """Something may happen at a replica."""
+        replica, wakes_ms = pair
+        if replica.wakes_ms != wakes_ms or replica.state == "ended":
+            return
+        steps = replica.steps
+        now_ms = steps.now_ms
+        finished = steps.advance(wakes_ms if wakes_ms > now_ms else math.nextafter(now_ms, math.inf))
+        used = steps.cache_used_tokens
+        replica.peak_tokens = max(replica.peak_tokens, used)
+        if finished:
+            self._finished(replica, finished)
+        replica.wakes_ms = math.nan
+        self._wake_at(replica)
+
+    def _finished(self, replica: Replica, finished: list[Asked]) -> None:
+        for call in finished:
+            self.at(call.last_ms + replica.engine.after_ms, self._answered, call)
+
+    def _answered(self, call: Call) -> None:
+        """A caller has its last token."""
+        replica, session = call.replica, call.session
+        if call not in replica.calls:
+            return  # lost on the way
+        replica.keep(call)
+        if replica.state == "leaving" and not replica.calls:
+            self._stopped((self._home[session.agent], replica, replica.node_stays))
+        engine = replica.engine
+        if call.first_sent_ms >= self._warm_ms:
+            speed, after_ms = engine.speed, engine.after_ms
+            ttft = (call.first_ms + after_ms - call.sent_ms) * speed.measured_ttft_ratio
+            rest = (call.last_ms - call.first_ms) * speed.measured_tpot_ratio
+            ttft += call.sent_ms - call.first_sent_ms + engine.workload.latency.network_ms
+            tpot = rest / (call.output_tokens - 1) if call.output_tokens > 1 else None
+            self._measures[session.agent].answer(session.ask.kind, ttft, tpot, ttft + rest)
+        deployment = self._home[session.agent]
+        if deployment.held:
+            self._hand_on(deployment)
+        self._next(session)
+
+    def _hand_on(self, deployment: Deployment) -> None:
+        held = deployment.held.popleft()
+        self._send(held.session, held.first_sent_ms, held.tries)
+
+    def _next(self, session: Session) -> None:
+        """What follows an answer: sub-agents, a pause, the next request or the end."""
+        ask = session.ask
+        session.context_tokens += ask.kept_tokens
+        for agent, turns, seed in ask.starts:
+            if self._children is not None and agent in self._home:
+                self.begin(self._children(agent, turns, seed))
+        session.place += 1
+        if session.place < len(session.asks):
+            self.at(self.now_ms + ask.pause_ms, self.ask, session)
+        elif self._follow is None:
+            self._over(session)
+        else:  # it is held until its user has left
+            self.at(self.now_ms + ask.pause_ms, self._over, session)
+
+    def _over(self, session: Session) -> None:
+        self._home[session.agent].sessions -= 1
+        if self._follow is not None:
+            self._follow(session)
+
+    # --- the fleet
+
+    def _scrape(self, pair: tuple[Deployment, Scaler | None]) -> None:
+        """Prometheus looks, and so do we."""
+        deployment, scaler = pair
+        if scaler is not None:
+            scaler.scrape(self.now_ms)
+        running = sum(each.steps.running for each in deployment.routed)
+        waiting = sum(each.steps.requests for each in deployment.routed) - running + len(deployment.held)
+        if waiting > _MOST_WAITING:
+            self._give_up(deployment, waiting)
+        if self.now_ms >= self._warm_ms:
+            deployment.peak_waiting = max(deployment.peak_waiting, waiting)
+            kv = sum(each.cache_ratio for each in deployment.routed) / max(1, len(deployment.routed))
+            starting = sum(each.state == "starting" for each in deployment.replicas)
+            tiers = (len(deployment.ready("baseline")), len(deployment.ready("burst")), starting)
+            seconds = (self.now_ms - self._warm_ms) / 1000
+            deployment.series.look(seconds, (float(deployment.sessions), float(running), float(waiting), kv), tiers)
+        if self.now_ms + SCRAPE_S * 1000 <= self._end_ms:
+            self.at(self.now_ms + SCRAPE_S * 1000, self._scrape, pair)
+
+    def _give_up(self, deployment: Deployment, waiting: int) -> None:
+        counts = [self._measures[name] for name, home in self._home.items() if home is deployment]
+        seconds = max(1.0, (self.now_ms - self._warm_ms) / 1000)
+        asked, answered = sum(each.requests for each in counts), sum(each.answered for each in counts)
+        message = (
+            f"{deployment.name}: {waiting:,} requests wait, and more come than are answered: {asked / seconds:,.1f} a second "
+            f"against {answered / seconds:,.1f}; the queue would grow for ever. Plan for more sessions, or send less"
+        )
+        raise Infeasible(message)
+
+    def _poll(self, pair: tuple[Deployment, Scaler]) -> None:
+        """KEDA brings the first replica."""
+        deployment, scaler = pair
+        if not self._burst(deployment) and scaler.wanted() > 0:
+            self._resize(deployment, 1)
+        if self.now_ms < self._end_ms:
+            self.at(self.now_ms + scaler.scaling.polling_interval_s * 1000, self._poll, pair)
+
+    def _scale(self, pair: tuple[Deployment, Scaler]) -> None:
+        """The HPA brings the others, and takes them away."""
+        deployment, scaler = pair
+        current = len(self._burst(deployment))
+        if current:
+            self._resize(deployment, scaler.replicas(self.now_ms, current))
+        if self.now_ms < self._end_ms:
+            self.at(self.now_ms + HPA_S * 1000, self._scale, pair)
+
+    def _burst(self, deployment: Deployment) -> list[Replica]:
+        return [
+            each
+            for each in deployment.replicas
+            if each.engine.workload.tier == "burst" and each.state in ("starting", "ready")
+        ]
+
+    def _resize(self, deployment: Deployment, wanted: int) -> None:
+        there = self._burst(deployment)
+        for _ in range(wanted - len(there)):
+            ready_ms = self.now_ms + deployment.start_s(self.now_ms) * 1000
+            replica = deployment.add("burst", self.now_ms, ready_ms)
+            deployment.burst_starts += 1
+            self.at(ready_ms + FOUND_AFTER_MS, self._entered, (deployment, replica))
+        # those that are not ready go first, then the youngest (Kubernetes' controller of ReplicaSets)
+        order = sorted(there, key=lambda each: (each.state == "ready", -each.ready_ms))
+        for replica in order[: max(0, len(there) - wanted)]:
+            self._drain(deployment, replica, deployment.burst_drain_ms, node_stays=True)
+
+    def _entered(self, pair: tuple[Deployment, Replica]) -> None:
+        deployment, replica = pair
+        deployment.enter(replica)
+        if replica.state == "ready" and self._reclaims_per_hour and self._is_spot(deployment):
+            after_ms = -math.log(1 - self._chance.random()) / self._reclaims_per_hour * 3_600_000
+            self.at(self.now_ms + after_ms, self._reclaim, pair)
+        while deployment.held and replica.in_flight < replica.engine.most_requests:
+            self._hand_on(deployment)
+
+    def _is_spot(self, deployment: Deployment) -> bool:
+        return deployment.pools["burst"].capacity_types[0] == "spot"
+
+    def _reclaim(self, pair: tuple[Deployment, Replica]) -> None:
+        """A spot machine is taken back: the replica drains within the notice, and another is asked for."""
+        deployment, replica = pair
+        if replica.state != "ready" or self.now_ms > self._end_ms:
+            return
+        deployment.reclaimed += 1
+        notice_ms = 1000.0 * (replica.engine.workload.drain.notice_s or 0)
+        there = len(self._burst(deployment))
+        self._drain(deployment, replica, min(notice_ms, deployment.burst_drain_ms), node_stays=False)
+        self._resize(deployment, there)
+
+    def _drain(self, deployment: Deployment, replica: Replica, within_ms: float, *, node_stays: bool) -> None:
+        if replica.state == "starting":
+            deployment.end(replica, self.now_ms, node_stays=node_stays)
+            return
+        deployment.leave(replica)
+        replica.node_stays = node_stays
+        if not replica.calls:
+            within_ms = min(within_ms, 1000.0 * replica.engine.workload.drain.pre_stop_s)
+        self.at(self.now_ms + within_ms, self._stopped, (deployment, replica, node_stays))
+
+    def _stopped(self, drained: tuple[Deployment, Replica, bool]) -> None:
+        """A replica is gone, with what it had not answered."""
+        deployment, replica, node_stays = drained
+        if replica.state == "ended":
+            return
+        deployment.end(replica, min(self.now_ms, max(self._end_ms, self._warm_ms)), node_stays=node_stays)
+        lost = sorted(replica.calls, key=lambda each: (each.sent_ms, each.session.key))
+        replica.calls.clear()
+        for call in lost:
+            self._again((call.session, call.first_sent_ms, call.tries), was_lost=True)

@@ -1,0 +1,218 @@
+"""One replica of the fleet: the steps of ``sizing.stepping``, the caches of sessions that pause, and the server's process."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from agentgpu_iac.plan import Workload
+from agentgpu_iac.simulation.sessions import Session
+from agentgpu_iac.simulation.step_lines import StepLines
+from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.latency import way_ms
+from agentgpu_iac.sizing.speed import Speed
+from agentgpu_iac.sizing.stepping import Asked, Scheduling, Steps
+from agentgpu_iac.units import GIB
+
+
+class Call(Asked):
+    """A request at a replica, and whose it is."""
+
+    __slots__ = ("first_sent_ms", "history_tokens", "replica", "session", "tries")
+
+    session: Session
+    replica: Replica
+    first_sent_ms: float
+    """When its client sent it for the first time."""
+    tries: int
+    """Times that its client sent it."""
+    history_tokens: int
+    """Context that the session had before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What every replica of a workload is like, read from the plan."""
+
+    workload: Workload
+    speed: Speed
+    steps: StepLines
+    """The same, for its steps."""
+    scheduling: Scheduling
+    shared_tokens: int
+    """Prefix that all sessions share: held once, and read by the first."""
+    most_requests: float
+    """Requests in flight at which it answers 503; infinite: it never does."""
+    before_ms: float
+    """Server and tokeniser, before the scheduler has a request."""
+    after_ms: float
+    """From the end of a step to its token at the caller."""
+    reload_ms_per_token: float | None
+    """Bringing back a context that was moved to the host; None: it is read again."""
+
+
+def engine_of(workload: Workload, speed: Speed, *, shares_prefix: bool) -> Engine:
+    """The engine of a workload of the plan; ``shares_prefix``: its requests are those of the plan's sessions."""
+    groups = workload.attention_data_parallel_size
+    shared = shared_tokens(workload) if shares_prefix else 0
+    limit = workload.admission.max_queued_requests
+    planned = float(workload.most_generating if workload.generating is None else workload.generating.planned)
+    context = float(workload.memory.expected_context_tokens)
+    way = way_ms(speed, speed.decode_ms(max(1.0, planned), context))
+    latency = workload.latency
+    reload = None
+    if workload.paused_cache == "offload":
+        reload = latency.reload_ms / max(1, workload.memory.context_tokens)
+    return Engine(
+        workload=workload,
+        speed=speed,
+        steps=StepLines(speed),
+        scheduling=SIZING_PORTS[workload.engine.name].scheduling(
+            seats=workload.seats_per_group * groups,
+            step_tokens=workload.max_num_batched_tokens * groups,
+            cache_tokens=cache_tokens(workload) - shared,
+            fixed_tokens=fixed_tokens(workload) - shared,
+        ),
+        shared_tokens=shared,
+        most_requests=math.inf if limit is None else float(limit),
+        before_ms=way / 2,
+        after_ms=way / 2,
+        reload_ms_per_token=reload,
+    )
+
+
+def cache_tokens(workload: Workload) -> float:
+    """Tokens that the KV cache of a replica holds, as planned: what sessions fill, and what lies between that and the budget."""
+    memory = workload.memory
+    per_token = memory.kv_bytes_per_token + memory.draft_kv_bytes_per_token
+    if not per_token:
+        return math.inf
+    held_gib = memory.kv_gib + max(0.0, memory.headroom_gib)
+    return held_gib * GIB / per_token * workload.attention_data_parallel_size
+
+
+def shared_tokens(workload: Workload) -> int:
+    """Prefix that a replica holds once."""
+    per_token = workload.memory.kv_bytes_per_token
+    return round(workload.memory.shared_kv_gib * GIB / per_token) if per_token else 0
+
+
+def fixed_tokens(workload: Workload) -> float:
+    """What a session holds beside the tokens of its context (windows, states, half-empty pages), as tokens."""
+    memory = workload.memory
+    per_token = memory.kv_bytes_per_token + memory.draft_kv_bytes_per_token
+    if not per_token:
+        return 0.0
+    return memory.kv_per_session_gib * GIB / per_token - memory.context_tokens
+
+
+class Replica:
+    """One replica: what it computes, and what it remembers."""
+
+    __slots__ = (
+        "_cached",
+        "_cached_tokens",
+        "_is_warm",
+        "_server_free_ms",
+        "calls",
+        "claimed_ms",
+        "engine",
+        "node_stays",
+        "number",
+        "peak_tokens",
+        "ready_ms",
+        "state",
+        "steps",
+        "wakes_ms",
+    )
+
+    def __init__(self, number: int, engine: Engine, claimed_ms: float, ready_ms: float) -> None:
+        self.number = number
+        self.engine = engine
+        self.claimed_ms = claimed_ms
+        """Since when it is paid for."""
+        self.ready_ms = ready_ms
+        self.node_stays = True
+        """Whether its node waits empty when it is gone."""
+        self.state = "starting"
+        self.steps = Steps(engine.steps, engine.scheduling)
+        self.calls: set[Call] = set()
+        """Routed here and not answered yet."""
+        self.wakes_ms = math.inf
+        """When it is looked after next."""
+        self.peak_tokens = 0.0
+        """The most tokens of the cache that running requests held at once."""
+        self._cached: OrderedDict[int, int] = OrderedDict()
+        """Session -> tokens of its own context that lie in the cache, the one that paused longest first."""
+        self._cached_tokens = 0
+        self._is_warm = False
+        self._server_free_ms = -math.inf
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that it was sent and has not answered."""
+        return len(self.calls)
+
+    @property
+    def cache_ratio(self) -> float:
+        """Part of the KV cache that running requests hold."""
+        return self._ratio(self.steps.cache_used_tokens)
+
+    @property
+    def peak_cache_ratio(self) -> float:
+        """The most that it was."""
+        return self._ratio(self.peak_tokens)
+
+    def _ratio(self, tokens: float) -> float:
+        whole = self.engine.scheduling.cache_tokens + self.engine.shared_tokens
+        return (tokens + (self.engine.shared_tokens if self._is_warm else 0)) / whole
+
+    def take(self, session: Session, now_ms: float, first_sent_ms: float, tries: int) -> Call:
+        """Accept what a session asks: find its cache, and hand it to the server's process."""
+        engine, ask = self.engine, session.ask
+        history = session.context_tokens
+        found = min(self._found(session.key), history)
+        shared = engine.shared_tokens if self._is_warm else 0
+        cached = max(found, min(shared, history + ask.new_tokens - 1))
+        reload_ms = 0.0
+        if engine.reload_ms_per_token is not None and found < history and history:
+            reload_ms = engine.reload_ms_per_token * (history - found)
+            cached = max(cached, history)
+        self._is_warm = True
+        ready = max(now_ms, self._server_free_ms) + engine.speed.host_ms_per_request
+        self._server_free_ms = ready
+        call = Call(
+            arrives_ms=ready + engine.before_ms + reload_ms,
+            prompt_tokens=history + ask.new_tokens - cached,
+            cached_tokens=cached,
+            output_tokens=ask.output_tokens,
+            sent_ms=now_ms,
+        )
+        call.session, call.replica = session, self
+        call.first_sent_ms, call.tries, call.history_tokens = first_sent_ms, tries, history
+        self.calls.add(call)
+        return call
+
+    def _found(self, key: int) -> int:
+        """Tokens of a session's context that are still there; they are its request's from now on."""
+        self._evict()
+        own = self._cached.pop(key, 0)
+        self._cached_tokens -= own
+        return own + self.engine.shared_tokens if own else 0
+
+    def _evict(self) -> None:
+        room = self.engine.scheduling.cache_tokens - self.steps.cache_used_tokens
+        while self._cached and self._cached_tokens > room:
+            self._cached_tokens -= self._cached.popitem(last=False)[1]
+
+    def keep(self, call: Call) -> None:
+        """A request is answered: what stays of its context can be found again until the room is needed."""
+        self.calls.discard(call)
+        key = call.session.key
+        own = call.history_tokens + call.session.ask.kept_tokens - self.engine.shared_tokens
+        if own > 0:
+            self._cached_tokens += own - self._cached.pop(key, 0)
+            self._cached[key] = own
+        if self._cached_tokens > self.engine.scheduling.cache_tokens:
+            self._evict()

@@ -1,0 +1,37 @@
+"""NGINX's ``hash ... consistent``: sessions keep their replica while replicas come and go."""
+
+from __future__ import annotations
+
+import bisect
+import zlib
+from collections.abc import Iterator, Sequence
+
+_POINTS = 160
+"""Points of a server of weight 1 on the ring (``ngx_http_upstream_hash_module.c``)."""
+
+
+class Ring:
+    """Replicas by number on the ring."""
+
+    __slots__ = ("_owners", "_points")
+
+    def __init__(self, replicas: Sequence[int]) -> None:
+        pairs = sorted((_hash(f"{number}:{point}"), number) for number in replicas for point in range(_POINTS))
+        self._points = [point for point, _ in pairs]
+        self._owners = [number for _, number in pairs]
+
+    def replicas(self, key: int) -> Iterator[int]:
+        """The replica of a key, then the next different ones on the ring."""
+        count = len(self._points)
+        start = bisect.bisect_left(self._points, key) % count
+        yield self._owners[start]
+        seen = {self._owners[start]}
+        for step in range(1, count):
+            owner = self._owners[(start + step) % count]
+            if owner not in seen:
+                seen.add(owner)
+                yield owner
+
+
+def _hash(text: str) -> int:
+    return zlib.crc32(text.encode())

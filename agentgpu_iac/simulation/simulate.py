@@ -1,0 +1,337 @@
+"""A plan under traffic, from its sessions or from a trace: sets a fleet up, lets it run, and reports."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from agentgpu_iac.errors import BadInput, Infeasible
+from agentgpu_iac.plan import AgentPlan, Plan, Workload, tiers_by_agent
+from agentgpu_iac.simulation.deployment import Deployment
+from agentgpu_iac.simulation.fleet import Fleet
+from agentgpu_iac.simulation.measures import AgentMeasures
+from agentgpu_iac.simulation.outcome import SimulationAnswer
+from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings, profile
+from agentgpu_iac.simulation.reporting import report
+from agentgpu_iac.simulation.sessions import Ask, Session, Talk, TurnClass
+from agentgpu_iac.simulation.traces import Trace, TraceRequest
+
+_MOST_WARM_UP_S = 900.0
+"""Longest time in which sessions begin one after another before anything is measured."""
+_LEAST_WARM_UP_S = 60.0
+MOST_HOURS = 24.0 * 7
+"""Longest time that is simulated: a week."""
+_ROUNDING_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What is asked."""
+
+    traffic: Traffic = "bursty"
+    """Shape of the sessions' number over time; without a trace."""
+    trace: Trace | None = None
+    """Requests of a trace, in place of the plan's sessions."""
+    trace_agent: str | None = None
+    """Agent that the trace's requests are for; None: the plan's only one."""
+    requests_per_s: float | None = None
+    """Mean rate to which a trace is brought; None: that of the agent's sessions at normal load."""
+    hours: float | None = None
+    """Time that is measured; None: the traffic's own, or the trace's."""
+    seed: int = 1
+    reclaims_per_hour: float = 0.0
+    """How often the machine of each burst replica on spot is taken back."""
+
+
+def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
+    """Simulate the plan.
+
+    Raises:
+        BadInput: the question has no answer for this plan.
+        Infeasible: nothing of the plan can be simulated, or more is asked of it than is ever answered.
+    """
+    agents, warnings = _simulated(plan)
+    tiers = tiers_by_agent(plan.workloads)
+    names = {agent.deployment for agent in agents}
+    deployments = {
+        name: Deployment(plan, tiers[name], asked.seed, shares_prefix=asked.trace is None)
+        for name in tiers
+        if name in names
+    }
+    measures = {agent.name: AgentMeasures(agent) for agent in agents}
+    if asked.trace is None:
+        return _on_sessions(plan, asked, agents, deployments, measures, warnings)
+    return _on_trace(plan, asked, asked.trace, deployments, measures, warnings)
+
+
+def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
+    """Agents that can be simulated, and why others are not."""
+    tiers = tiers_by_agent(plan.workloads)
+    found, warnings = [], []
+    for agent in plan.served_agents:
+        without = [tier.name for tier in tiers[agent.deployment] if tier.step_times is None]
+        if without:
+            warnings.append(f"{agent.name} is left out: the plan holds no step times of {', '.join(without)}")
+        elif agent.talk is None:
+            warnings.append(f"{agent.name} is left out: its model generates nothing, or the plan is of before")
+        else:
+            found.append(agent)
+    if not found:
+        hint = "; plan again with this version" if all(each.step_times is None for each in plan.workloads) else ""
+        raise Infeasible(f"{plan.stack}: nothing can be simulated{hint}\n" + "\n".join(warnings))
+    shown = {agent.deployment for agent in found}
+    for name, workloads in tiers.items():
+        if name in shown and any(tier.open_hours for tier in workloads):
+            warnings.append(f"{name}: its schedule is not followed; its baseline runs all the time")
+        if name in shown and workloads[0].attention_data_parallel_size > 1:
+            warnings.append(f"{name}: attention groups are counted as one pool of seats and cache")
+        if name in shown and any(tier.share_group for tier in workloads):
+            warnings.append(f"{name}: engines that share its accelerator are simulated as if each had it alone")
+    return found, warnings
+
+
+class _Slots:
+    """Sessions of the plan: a slot is a user who has one conversation after another while there is room for him."""
+
+    def __init__(self, fleet: Fleet, talks: dict[str, Talk], seed: int) -> None:
+        self._fleet = fleet
+        self._talks = talks
+        self._seed = seed
+        self._open: set[tuple[str, int]] = set()
+        self._rounds: dict[tuple[str, int], int] = {}
+
+    def opens(self, key: tuple[str, int]) -> None:
+        if key in self._rounds:
+            self._open.add(key)
+            return  # his conversation of before still goes on
+        self._open.add(key)
+        self._rounds[key] = self._rounds.get(key, 0)
+        self._begin(key)
+
+    def closes(self, key: tuple[str, int]) -> None:
+        self._open.discard(key)
+
+    def follow(self, session: Session) -> None:
+        """A conversation is over: the slot's next one begins, if the slot is still open."""
+        key = (session.agent, session.slot)
+        if session.slot < 0:
+            return
+        if key not in self._open:
+            self._rounds.pop(key, None)
+            return
+        self._rounds[key] += 1
+        self._begin(key)
+
+    def _begin(self, key: tuple[str, int]) -> None:
+        if key not in self._open:
+            self._rounds.pop(key, None)
+            return
+        agent, slot = key
+        self._fleet.begin(self._talks[agent].session(f"{self._seed}/{key}/{self._rounds[key]}", slot))
+
+    def cron(self, batch: tuple[str, int, int]) -> None:
+        """So many conversations begin within a minute."""
+        agent, number, count = batch
+        chance = Random(f"{self._seed}/{agent}/cron/{number}")
+        for each in range(count):
+            session = self._talks[agent].session(f"{self._seed}/{agent}/cron/{number}/{each}")
+            self._fleet.at(self._fleet.now_ms + chance.random() * CRON_WITHIN_S * 1000, self._fleet.begin, session)
+
+
+def _on_sessions(
+    plan: Plan,
+    asked: Simulation,
+    agents: Sequence[AgentPlan],
+    deployments: dict[str, Deployment],
+    measures: dict[str, AgentMeasures],
+    warnings: list[str],
+) -> SimulationAnswer:
+    hours = HOURS[asked.traffic] if asked.hours is None else asked.hours
+    talks = {agent.name: Talk(agent) for agent in agents}
+    longest_s = max(_conversation_s(deployments[agent.deployment].baseline) for agent in agents)
+    warm_s = _LEAST_WARM_UP_S if asked.traffic == "flash" else max(_LEAST_WARM_UP_S, min(_MOST_WARM_UP_S, longest_s))
+    slots: _Slots
+    fleet = Fleet(
+        plan,
+        deployments,
+        measures,
+        warm_ms=warm_s * 1000,
+        end_ms=(warm_s + hours * 3600) * 1000,
+        seed=asked.seed,
+        reclaims_per_hour=asked.reclaims_per_hour,
+        follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
+    )
+    slots = _Slots(fleet, talks, asked.seed)
+    fleet.children(lambda agent, turns, seed: talks[agent].session(f"{seed}", turns=turns))
+    started = {each.agent for agent in agents if agent.talk is not None for each in agent.talk.fan_out}
+    for agent in agents:
+        normal, peak = _sessions(agent, deployments[agent.deployment].baseline, is_started=agent.name in started)
+        assert agent.talk is not None  # noqa: S101 - of those that are simulated
+        points = profile(asked.traffic, normal=normal, peak=peak, ramp_s=agent.talk.traffic.ramp_s, hours=hours)
+        chance = Random(f"{asked.seed}/{agent.name}/begin")
+        for at_s, slot, opens in _from_the_start(points):
+            when_s = warm_s + at_s if at_s else warm_s * chance.random()
+            fleet.at(when_s * 1000, slots.opens if opens else slots.closes, (agent.name, slot))
+        if asked.traffic == "cron" and peak > normal:
+            for number in range(int(hours * 3600 / CRON_EVERY_S)):
+                when_s = warm_s + number * CRON_EVERY_S + CRON_EVERY_S / 2
+                fleet.at(when_s * 1000, slots.cron, (agent.name, number, round(peak - normal)))
+    fleet.run()
+    return report(
+        plan,
+        asked.traffic,
+        hours,
+        warm_s,
+        asked.seed,
+        deployments=deployments,
+        measures=measures,
+        warnings=warnings,
+    )
+
+
+def _from_the_start(points: tuple[Point, ...]) -> Iterable[tuple[float, int, bool]]:
+    """The slots that are open at the start, then every change."""
+    yield from ((0.0, slot, True) for slot in range(_whole(points[0].sessions)))
+    yield from crossings(points)
+
+
+def _whole(sessions: float) -> int:
+    return int(-(-(sessions - 1e-9) // 1))
+
+
+def _conversation_s(workload: Workload) -> float:
+    return _LEAST_WARM_UP_S if workload.pace is None else workload.pace.conversation_s
+
+
+def _sessions(agent: AgentPlan, baseline: Workload, *, is_started: bool) -> tuple[float, float]:
+    """(normal, peak) sessions of an agent: as its daily volume makes, where those are more than the spec's.
+
+    Sub-agents' come from who starts them.
+    """
+    if is_started:
+        return 0.0, 0.0
+    normal, peak = float(agent.sessions_concurrent), float(agent.sessions_peak)
+    if baseline.pace is not None and baseline.sessions_concurrent:
+        normal *= max(1.0, baseline.pace.normal_sessions / baseline.sessions_concurrent)
+        peak *= max(1.0, baseline.pace.peak_sessions / baseline.sessions_peak)
+    return normal, peak
+
+
+def _on_trace(
+    plan: Plan,
+    asked: Simulation,
+    trace: Trace,
+    deployments: dict[str, Deployment],
+    measures: dict[str, AgentMeasures],
+    warnings: list[str],
+) -> SimulationAnswer:
+    agent = _agent_of_trace(asked, measures)
+    baseline = deployments[agent.deployment].baseline
+    hours = trace.span_s / 3600 if asked.hours is None else asked.hours
+    rate = asked.requests_per_s
+    if rate is None:
+        rate = _normal_rate(agent, baseline) or trace.requests_per_s
+    sent = _Sent(trace, Talk(agent), rate, baseline.max_model_len, asked.seed, hours * 3600)
+    fleet = Fleet(
+        plan,
+        deployments,
+        measures,
+        warm_ms=0.0,
+        end_ms=hours * 3_600_000,
+        seed=asked.seed,
+        reclaims_per_hour=asked.reclaims_per_hour,
+    )
+    fleet.run(sent.sessions(agent.name))
+    if sent.cut:
+        warnings.append(f"{sent.cut:,} requests were longer than maxModelLen ({baseline.max_model_len:,}) and were cut")
+    name = f"{trace.source} at {rate:.3g} requests/s"
+    shown = {agent.name: measures[agent.name]}
+    return report(
+        plan,
+        name,
+        hours,
+        0.0,
+        asked.seed,
+        deployments={agent.deployment: deployments[agent.deployment]},
+        measures=shown,
+        warnings=warnings,
+    )
+
+
+def _agent_of_trace(asked: Simulation, measures: dict[str, AgentMeasures]) -> AgentPlan:
+    if asked.trace_agent is not None and asked.trace_agent not in measures:
+        known = ", ".join(measures)
+        raise BadInput.one(
+            "--agent", f"no agent {asked.trace_agent!r} can be simulated", hint=f"those that can: {known}"
+        )
+    if asked.trace_agent is None and len(measures) > 1:
+        message = "a trace is of one agent, and the plan has several"
+        raise BadInput.one("--agent", message, hint=f"write one of {', '.join(measures)}")
+    return measures[asked.trace_agent or next(iter(measures))].agent
+
+
+def _normal_rate(agent: AgentPlan, baseline: Workload) -> float:
+    """Requests a second of an agent's sessions at normal load."""
+    pace = baseline.pace
+    if pace is None:
+        return 0.0
+    normal, _ = _sessions(agent, baseline, is_started=False)
+    return normal / (pace.request_s + pace.pause_s)
+
+
+class _Sent:
+    """A trace brought to a rate: each request is sent as often as the rates' ratio says, copies within a second of it; at its
+    end it begins anew.
+    """
+
+    def __init__(self, trace: Trace, talk: Talk, rate: float, most_tokens: int, seed: int, span_s: float) -> None:
+        self.cut = 0
+        self._talk = talk
+        self._seed = seed
+        self._trace = trace
+        self._copies = rate / trace.requests_per_s
+        self._most = most_tokens
+        self._chance = Random(f"{seed}/trace")
+        self._span_s = span_s
+        self._context: dict[tuple[int, int], int] = {}
+
+    def sessions(self, agent: str) -> Iterable[tuple[float, Session]]:
+        """(time in ms, a session of one request), in the order of time."""
+        trace, chance = self._trace, self._chance
+        later: list[tuple[float, int, Session]] = []
+        """Copies that come after the next request of the trace."""
+        passed, count = 0.0, 0
+        while passed < self._span_s - _ROUNDING_S:
+            for each in trace.requests:
+                at_s = passed + each.at_s
+                if at_s > self._span_s + _ROUNDING_S:
+                    break
+                while later and later[0][0] <= at_s * 1000:
+                    when_ms, _, session = heapq.heappop(later)
+                    yield when_ms, session
+                copies = int(self._copies) + (chance.random() < self._copies - int(self._copies))
+                for copy in range(copies):
+                    late_s = chance.random() if copy else 0.0
+                    count += 1
+                    heapq.heappush(later, ((at_s + late_s) * 1000, count, self._session(agent, each, copy)))
+            passed += trace.span_s
+        while later:
+            when_ms, _, session = heapq.heappop(later)
+            yield when_ms, session
+
+    def _session(self, agent: str, each: TraceRequest, copy: int) -> Session:
+        if not each.prompt_tokens:
+            session = self._talk.session(f"{self._seed}/{each.session}/{copy}", turns=1)
+            session.asks = session.asks[:1]
+            return session
+        output = max(1, min(each.output_tokens, self._most - 1))
+        prompt = min(each.prompt_tokens, self._most - output)
+        self.cut += (prompt, output) != (each.prompt_tokens, each.output_tokens)
+        history = min(each.shared_tokens, max(0, prompt - 1))
+        kind: TurnClass = "later" if history else "first"
+        session = Session(agent, (Ask(kind, prompt - history, output, prompt - history + output, 0.0),), 0)
+        session.context_tokens = history
+        session.key = (each.session * 2654435761 + copy * 40503) & 0xFFFFFFFF
+        return session

@@ -1,0 +1,59 @@
+"""Burst replicas: when they come and go, what they cost, and what becomes of requests when a machine is taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agentgpu_iac.simulation.simulate import Simulation, simulate
+from tests.simulation import fleets
+
+ASKED = Simulation(traffic="ramp", hours=0.5, seed=3)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """Every request long and seldom, so that few of them fill the fleet."""
+    return fleets.burst_plan()
+
+
+@pytest.fixture(scope="module")
+def found(plan):
+    return simulate(plan, ASKED)
+
+
+def test_replicas_come_after_a_cold_start_and_not_beyond_the_plan(plan, found):
+    (deployment,) = found.deployments
+    burst = plan.workloads[1]
+    arrivals = [each.at_s for each in deployment.moments if each.burst_replicas]
+    asked = [each.at_s for each in deployment.moments if each.starting_replicas]
+    assert asked
+    assert arrivals
+    assert 0 < deployment.most_burst_replicas <= burst.replicas.max
+    assert 0.3 * burst.cold_start_s.total <= arrivals[0] - asked[0] <= 2 * burst.cold_start_s.upper.total
+
+
+def test_what_comes_on_demand_costs_less_than_all_of_the_peak(found):
+    (deployment,) = found.deployments
+    assert 0 < deployment.usd < deployment.static_peak_usd
+    assert deployment.gpu_hours > 0.5  # the baseline alone
+
+
+def test_nothing_is_lost_without_reclaims(found):
+    (agent,) = found.agents
+    assert (agent.lost, agent.requests) == (0, agent.answered + agent.refused)
+
+
+def test_a_machine_that_is_taken_back_costs_tries_and_every_request_still_ends_once(plan, found):
+    burst = plan.workloads[1]
+    pools = tuple(pool.model_copy(update={"capacity_types": ("spot",)}) for pool in plan.node_pools)
+    no_notice = burst.model_copy(update={"drain": burst.drain.model_copy(update={"notice_s": 0})})
+    taken = simulate(
+        plan.model_copy(update={"node_pools": pools, "workloads": (plan.workloads[0], no_notice)}),
+        replace(ASKED, reclaims_per_hour=30.0),
+    )
+    (agent,), (deployment,) = taken.agents, taken.deployments
+    assert deployment.reclaimed > 0
+    assert agent.retried > found.agents[0].retried
+    assert agent.requests == agent.answered + agent.refused + agent.lost

@@ -1,0 +1,108 @@
+"""What holds of every simulation, whatever is planned and sent."""
+
+from __future__ import annotations
+
+import json
+import math
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentgpu_iac.simulation.outcome import SimulationAnswer
+from agentgpu_iac.simulation.simulate import Simulation, simulate
+from tests.simulation import fleets
+
+REQUESTS = st.lists(
+    st.tuples(st.floats(0, 30), st.integers(1, 1500), st.integers(1, 200)), min_size=2, max_size=40
+).map(lambda found: fleets.trace(*sorted(found)))
+
+
+def sent(plan, trace, **asked) -> SimulationAnswer:
+    return simulate(plan, Simulation(trace=trace, requests_per_s=trace.requests_per_s, **asked))
+
+
+@given(trace=REQUESTS, replicas=st.integers(1, 4), limit=st.integers(1, 12) | st.none(), seed=st.integers(0, 9))
+@settings(max_examples=25, deadline=None)
+def test_every_request_ends_exactly_once(trace, replicas, limit, seed):
+    plan = fleets.with_limit(fleets.with_replicas(fleets.small_plan(), replicas), limit)
+    (agent,) = sent(plan, trace, seed=seed).agents
+    assert agent.requests == agent.answered + agent.refused + agent.lost
+    assert agent.requests == len(trace.requests)
+    assert limit is not None or agent.refused == 0
+
+
+@given(trace=REQUESTS, tokens=st.integers(1800, 6000))
+@settings(max_examples=25, deadline=None)
+def test_the_cache_is_never_beyond_its_capacity(trace, tokens):
+    found = sent(fleets.with_cache(fleets.small_plan(), tokens), trace)
+    assert found.deployments[0].peak_kv_ratio <= 1.0
+    assert found.agents[0].answered == len(trace.requests)
+
+
+@given(trace=REQUESTS)
+@settings(max_examples=10, deadline=None)
+def test_more_replicas_are_never_worse(trace):
+    """Without limits, of requests that share nothing: the fleet's mean beyond what chance of the hash deals out."""
+    means = [
+        sent(fleets.with_limit(fleets.with_replicas(fleets.small_plan(), count), None), trace)
+        .agents[0]
+        .turns[0]
+        .e2e_ms.mean
+        for count in (1, 8)
+    ]
+    assert means[1] <= means[0] * 1.01
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+    asked = {seed: Simulation(hours=0.05, seed=seed) for seed in (1, 2)}
+    texts = [json.dumps(simulate(fleets.small_plan(), asked[seed]).model_dump(mode="json")) for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_saved_plan_is_simulated_alike(tmp_path):
+    from agentgpu_iac.plan.reading import load_plan
+    from agentgpu_iac.plan.writing import plan_text
+
+    path = tmp_path / "plan.json"
+    path.write_text(plan_text(fleets.small_plan()))
+    assert simulate(load_plan(path), Simulation(hours=0.05)) == simulate(fleets.small_plan(), Simulation(hours=0.05))
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """Probability that a request waits in an M/M/c queue."""
+    term = load**servers / math.factorial(servers) * servers / (servers - load)
+    return term / (sum(load**n / math.factorial(n) for n in range(servers)) + term)
+
+
+@pytest.mark.parametrize(("seats", "load"), [(1, 0.6), (4, 3.0)])
+def test_a_constant_server_waits_as_erlang_says(seats, load):
+    """Poisson arrivals, geometric lengths: the wait for a seat is that of M/M/c."""
+    step_ms, mean_tokens, count = 10.0, 100, 6000
+    chance = Random(5)
+    rate = load / (mean_tokens * step_ms / 1000)
+    at, requests = 0.0, []
+    for _ in range(count):
+        at -= math.log(1 - chance.random()) / rate
+        tokens = 1 + int(math.log(1 - chance.random()) / math.log(1 - 1 / mean_tokens))
+        requests.append((at, 1, min(tokens, 1500)))
+    plan = fleets.with_limit(fleets.constant_server(fleets.small_plan(), step_ms=step_ms, seats=seats), None)
+    found = sent(plan, fleets.trace(*requests)).agents[0]
+    mean_s = mean_tokens * step_ms / 1000
+    expected_ms = 1000 * erlang_c(seats, load) * mean_s / (seats - load)
+    beside_ms = fleets.first(plan).latency.network_ms + 1.5 * step_ms
+    assert found.answered == count
+    assert found.turns[0].ttft_ms.mean - beside_ms == pytest.approx(expected_ms, rel=0.15)
+
+
+def test_as_many_generate_as_the_closed_queue_of_the_plan_says():
+    """Little: answered a second x time of an answer, beside ``sizing.generating``'s product form."""
+    plan, hours = fleets.small_plan(), 0.5
+    found = simulate(plan, Simulation(traffic="ramp", hours=hours)).agents[0]
+    generating = fleets.first(plan).generating
+    assert generating is not None
+    assert generating.peak.held_sessions == 12
+    times = found.turns[0].e2e_ms.mean - fleets.first(plan).latency.network_ms
+    computed = found.answered / (hours * 3600) * times / 1000
+    assert computed == pytest.approx(generating.peak.generating_mean, rel=0.1)
