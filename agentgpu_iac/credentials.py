@@ -10,13 +10,20 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+_SIGNING_IN = r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/:@]*:[^\s/@]+@[^\s'\"]*"
+_NAMED_IN = r"https?://[^\s/:@]+@[^\s'\"]*"
+_WITH_KEY = (
+    r"https?://[^\s?#'\"]{1,500}\?(?:[^\s#'\"]{0,500}[&;])?"
+    r"(?i:[a-z0-9_.-]{0,30}(?:token|secret|password|passwd|api_?-?key|access_?-?key|signature|sig|auth))=[^&\s'\"]+[^\s'\"]*"
+)
 _MIXED = r"(?=[A-Za-z0-9]*[0-9A-Z])"
 """Letters of a key are capitals and digits too; words of a name are not."""
 
 _FORMS: Final[Mapping[str, str]] = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*",
-    "an address with a password": r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/:@]*:[^\s/@]+@[^\s'\"]*",
-    "an address with a token": r"https?://[^\s/:@]{16,}@[^\s'\"]*",
+    "an address with a password": _SIGNING_IN,
+    "an address with a token": _NAMED_IN,
+    "an address with a key": _WITH_KEY,
     "a Hugging Face token": rf"\b(?:hf|api_org)_(?:{_MIXED}[A-Za-z0-9]{{6,}}|[A-Za-z0-9]{{24,}})",
     "an API key": (
         rf"\b(?:sk|pk|rk)[-_](?:[a-z0-9]+[-_]){{0,3}}{_MIXED}[A-Za-z0-9_]{{16,}}[A-Za-z0-9_-]*"
@@ -39,12 +46,18 @@ longer than it is long."""
 
 _ANY: Final = re.compile("|".join(f"({form})" for form in _FORMS.values()))
 _KINDS: Final = tuple(_FORMS)
+_SIGNS_IN: Final = re.compile(f"{_SIGNING_IN}|{_NAMED_IN}|{_WITH_KEY}")
 
 
 def credential_in(text: str) -> str | None:
     """What kind of credential a text holds, in words; None where it holds none that is known."""
     found = _ANY.search(text)
     return None if found is None else _KINDS[(found.lastindex or 1) - 1]
+
+
+def signs_in(text: str) -> bool:
+    """Whether an address in a text has a password or a token in it."""
+    return _SIGNS_IN.search(text) is not None
 
 
 def without_credentials(text: str) -> str:

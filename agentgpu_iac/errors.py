@@ -18,6 +18,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agentgpu_iac.characters import visible
 from agentgpu_iac.credentials import without_credentials
 
 DISTRIBUTION = "agentgpu-iac"
@@ -52,9 +53,11 @@ class Fault:
     hint: str = ""
 
     def __post_init__(self) -> None:
-        """No fault repeats a credential, wherever it was pasted, nor a whole file that stands where a word should."""
+        """No fault repeats a credential, wherever it was pasted, nor a whole file that stands where a word should, nor what a
+        terminal would obey.
+        """
         for name in ("source", "path", "message", "hint"):
-            object.__setattr__(self, name, without_credentials(shortened(getattr(self, name), _MOST_TEXT)))
+            object.__setattr__(self, name, visible(without_credentials(shortened(getattr(self, name), _MOST_TEXT))))
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source

@@ -12,7 +12,7 @@ from tests.thoroughness import examples
 if find_spec("hypothesis"):  # the environments of make smoke hold what users have, and pytest
     from hypothesis import settings
 
-    settings.register_profile("stated", max_examples=examples(100))
+    settings.register_profile("stated", max_examples=examples(100), deadline=None)
     settings.load_profile("stated")
 
 

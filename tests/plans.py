@@ -274,6 +274,24 @@ def make_security(**changes: Any) -> p.SecurityPlan:
     return p.SecurityPlan(**{**fields, **changes})
 
 
+def make_system_nodes(**changes: Any) -> p.SystemNodesPlan:
+    fields: dict[str, Any] = dict(
+        instance_type="m7i.large",
+        instance_types=("m7i.large", "m6i.large"),
+        count=2,
+        allocatable_cpu_milli=1930,
+        allocatable_memory_mib=6903,
+        pods=(p.SystemPod(name="karpenter", pods=2, placed="anywhere", cpu_milli=500, memory_mib=1024),),
+        root_volume_gib=30,
+        usd_per_hour=Decimal("0.1008"),
+        usd_per_month=Decimal("145.15"),
+        formula="2 x USD 0.1008 an hour x 720 h",
+        price_date="2026-07-20",
+        price_source="test",
+    )
+    return p.SystemNodesPlan(**{**fields, **changes})
+
+
 def make_plan(**changes: Any) -> p.Plan:
     fields: dict[str, Any] = dict(
         api_version=p.PLAN_VERSION,
@@ -284,6 +302,7 @@ def make_plan(**changes: Any) -> p.Plan:
         headline="1 x L40S keeps the 12 sessions resident.",
         workloads=(make_workload(),),
         node_pools=(make_pool(),),
+        system_nodes=make_system_nodes(),
         priority_classes=(make_priority_class("user-facing"),),
         cluster_objects=p.ClusterObjectsPlan(disruption_budgets=True, helm_values=True),
         security=make_security(),

@@ -15,6 +15,7 @@ from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
     Charge,
+    ClusterPod,
     EngineHostMemory,
     EngineLimit,
     EngineParsers,
@@ -29,6 +30,7 @@ from agentgpu_iac.catalog.model import (
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    SystemMachine,
     Thinking,
     TokenPrice,
     VcpuQuota,
@@ -92,6 +94,10 @@ class CatalogOverlay(Document):
     """Known by provider, capacity type and code."""
     charges: tuple[Charge, ...] = ()
     """Known by provider and id: what is billed beside the nodes."""
+    system_machines: tuple[SystemMachine, ...] = ()
+    """Known by provider and name: machines without accelerators for the cluster's own pods."""
+    cluster_pods: tuple[ClusterPod, ...] = ()
+    """Known by name: what pods of add-ons and operators ask for."""
     token_prices: tuple[TokenPrice, ...] = ()
     """Known by model, seller and router: what you pay for calls."""
     calibrations: tuple[Calibration, ...] = ()
@@ -218,6 +224,8 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         kubernetes=_replaced(base.kubernetes, own.kubernetes, lambda row: (row.target, row.version)),
         quotas=_replaced(base.quotas, own.quotas, lambda row: (row.provider, row.capacity_type, row.code)),
         charges=_replaced(base.charges, own.charges, lambda row: (row.provider, row.id)),
+        system_machines=_replaced(base.system_machines, own.system_machines, lambda row: (row.provider, row.name)),
+        cluster_pods=_replaced(base.cluster_pods, own.cluster_pods, lambda row: row.name),
         token_prices=_replaced(
             base.token_prices, own.token_prices, lambda row: (row.model.casefold(), row.seller, row.via)
         ),

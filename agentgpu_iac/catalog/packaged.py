@@ -20,6 +20,7 @@ from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
     Charge,
+    ClusterPod,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -40,6 +41,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     Shortcut,
     SkyPilotName,
+    SystemMachine,
     Thinking,
     TokenPrice,
     VcpuQuota,
@@ -82,6 +84,8 @@ class Rows:
     quotas: tuple[VcpuQuota, ...] = ()
     charges: tuple[Charge, ...] = ()
     token_prices: tuple[TokenPrice, ...] = ()
+    system_machines: tuple[SystemMachine, ...] = ()
+    cluster_pods: tuple[ClusterPod, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -89,6 +93,7 @@ class Rows:
 FILES = (
     "accelerators.json",
     "charges.json",
+    "cluster_pods.json",
     "engine_host_memory.json",
     "engine_limits.json",
     "engine_metrics.json",
@@ -117,6 +122,7 @@ FILES = (
     "services.json",
     "shortcuts.json",
     "skypilot.json",
+    "system_machines.json",
     "thinking.json",
     "token_prices.csv",
     "volumes.json",
@@ -167,6 +173,8 @@ def rows_in(folder: Traversable) -> Rows:
         quotas=_json_rows(content["quotas.json"], VcpuQuota),
         charges=_json_rows(content["charges.json"], Charge),
         token_prices=_csv_rows(content["token_prices.csv"], TokenPrice),
+        system_machines=_json_rows(content["system_machines.json"], SystemMachine),
+        cluster_pods=_json_rows(content["cluster_pods.json"], ClusterPod),
         digest=digest(content[name] for name in FILES),
     )
 

@@ -25,6 +25,7 @@ from agentgpu_iac.catalog.model import (
     Calibration,
     Charge,
     ChargeId,
+    ClusterPod,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -48,6 +49,7 @@ from agentgpu_iac.catalog.model import (
     ServiceSoftware,
     Shortcut,
     SkyPilotName,
+    SystemMachine,
     Thinking,
     TokenPrice,
     VcpuQuota,
@@ -123,6 +125,9 @@ class Catalog:
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
     charges: tuple[Charge, ...] = ()
+    system_machines: tuple[SystemMachine, ...] = ()
+    """Cheapest first."""
+    cluster_pods: tuple[ClusterPod, ...] = ()
     token_prices: tuple[TokenPrice, ...] = ()
     places: frozenset[tuple[str, str]] = frozenset()
     """Each (provider, region) that some price names, whether its machines can be planned with or not."""
@@ -325,6 +330,10 @@ class Catalog:
         """What a provider bills beside the nodes; None where its price is not known."""
         return next((row for row in self.charges if (row.provider, row.id) == (provider, charge)), None)
 
+    def system_machines_of(self, provider: str) -> tuple[SystemMachine, ...]:
+        """A provider's machines for pods that need no accelerator, cheapest first."""
+        return tuple(row for row in self.system_machines if row.provider == provider)
+
     def quota(self, provider: str, instance_type: str, capacity_type: CapacityType) -> VcpuQuota | None:
         """The quota that counts a machine bought that way; None where none is known. Reserved ones run on demand."""
         way = "on-demand" if capacity_type == "reserved" else capacity_type
@@ -473,6 +482,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
         token_prices=tuple(sorted(rows.token_prices, key=lambda row: (row.model.casefold(), row.seller, row.via))),
         charges=tuple(sorted(rows.charges, key=lambda row: (row.provider, row.id))),
+        system_machines=tuple(sorted(rows.system_machines, key=lambda row: (row.provider, row.usd_per_hour, row.name))),
+        cluster_pods=tuple(sorted(rows.cluster_pods, key=lambda row: row.name)),
         newest_date=newest(
             [
                 *(row.date for row in (*rows.prices, *own_prices)),

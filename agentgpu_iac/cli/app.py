@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from agentgpu_iac import __version__
+from agentgpu_iac.cli.saying import say
 from agentgpu_iac.errors import EXIT_GOOD, BadInput
 
 
@@ -71,6 +72,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class SimulationFormat(StrEnum):
+    """How a simulation is printed, or made a page of."""
+
+    TABLE = "table"
+    JSON = "json"
+    HTML = "html"
+
+
 DEFAULT_SPEC = Path("agentstack.yaml")
 """The agent stack where none is named: what ``init`` writes."""
 SpecArgument = Annotated[Path, typer.Argument(help="Agent stack (YAML); - is standard input.", metavar="SPEC")]
@@ -104,7 +113,7 @@ def drop_output() -> None:
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, SpecArgument, writing
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import STANDARD_INPUT, read_file
 
@@ -53,13 +54,13 @@ def endpoints(
     elif format is EndpointFormat.ENV:
         for each in found:
             if each.address_from:
-                typer.echo(f"# {ADDRESS} of {each.agent}: {each.address_from}; or --address")
+                say(f"# {ADDRESS} of {each.agent}: {each.address_from}; or --address")
             if each.caller_label:
-                typer.echo(f"# pods that call it carry the label {each.caller_label}")
+                say(f"# pods that call it carry the label {each.caller_label}")
             for name, value in variables(each):
-                typer.echo(f"{name}={value}")
+                say(f"{name}={value}")
     else:
-        typer.echo(module(plan.stack, found), nl=False)
+        say(module(plan.stack, found), nl=False)
 
 
 def pin(
@@ -92,18 +93,18 @@ def pin(
     mark = "\ufeff" if before.startswith("\ufeff") else ""
     after = mark + with_values(before.removeprefix("\ufeff"), loaded, found.values) if found.values else before
     for reason in found.left:
-        typer.echo(f"not pinned: {reason}", err=True)
+        tell(f"not pinned: {reason}")
     if dry_run:
         lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(spec), str(spec))
-        typer.echo("".join(lines), nl=False)
+        say("".join(lines), nl=False)
         return
     if spec == STANDARD_INPUT:
-        typer.echo(after, nl=False)
+        say(after, nl=False)
         return
     if after != before:
         with writing(spec):
             _replace(spec, after)
-    typer.echo(f"{spec}: {len(found.values)} versions pinned." if found.values else f"{spec}: nothing to pin.")
+    say(f"{spec}: {len(found.values)} versions pinned." if found.values else f"{spec}: nothing to pin.")
 
 
 def _mirrors(words: list[str]) -> dict[str, str]:

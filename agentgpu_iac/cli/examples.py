@@ -12,7 +12,12 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "explain": ("", "desk.yaml support", "desk.yaml support ttftMs", "desk.yaml warnings", "plan.json --all"),
     "report": ("desk.yaml -o desk.html", "plan.json -o desk.html"),
     "render": ("desk.yaml -o build/desk", "plan.json -o build/desk --yes", "desk.yaml --check build/desk"),
-    "diff": ("before.yaml after.yaml", "plan.json desk.yaml --exit-code", "main:desk.yaml desk.yaml -f markdown"),
+    "diff": (
+        "before.yaml after.yaml",
+        "before.yaml after.yaml support",
+        "plan.json desk.yaml --exit-code",
+        "main:desk.yaml desk.yaml -f markdown",
+    ),
     "check": ("desk.yaml", "desk.yaml -p policies.yaml --against main:desk.yaml", "plan.json --json"),
     "publish": ("", "--no-push", "--refresh --json"),
     "comment": ("12 --text comment.md --project acme/stacks",),
@@ -22,6 +27,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "endpoints": ("", "desk.yaml -f env --address 10.0.0.5"),
     "pin": ("--dry-run", "desk.yaml"),
     "status": ("", "plan.json --context production --wait --timeout 30m"),
+    "scale": ("", "--stack burst --dry-run", "--project infra --plan plan.json --json"),
     "schema": ("> agentstack.schema.json", "plan", "levers", "stack -f markdown"),
     "size": ("--model Qwen/Qwen3-14B --accelerator l40s", "--from questions.jsonl"),
     "predict": (

@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import typer
 
+from agentgpu_iac.characters import printable
 from agentgpu_iac.cli import (
     calculators,
     callers,
@@ -15,12 +16,14 @@ from agentgpu_iac.cli import (
     publish,
     pulumi_projects,
     report,
+    scale,
     simulating,
     stacks,
     status,
 )
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
+from agentgpu_iac.cli.saying import tell
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_OUTSIDE, AgentGpuError
 
@@ -44,6 +47,7 @@ _COMMANDS = (
     callers.endpoints,
     callers.pin,
     status.status,
+    scale.scale,
     stacks.schema,
     calculators.size,
     calculators.predict,
@@ -69,16 +73,16 @@ def run() -> None:
         code = app(prog_name=PROGRAM, standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
     except AgentGpuError as error:
-        typer.echo(str(error), err=True)
+        tell(str(error))
         raise SystemExit(error.exit_code) from None
     except _USAGE_ERROR as error:
-        error.message = without_credentials(error.message)
+        error.message = printable(without_credentials(error.message))
         error.show()
         raise SystemExit(EXIT_BAD_INPUT) from None
     except typer.Abort:
-        typer.echo("Aborted!", err=True)
+        tell("Aborted!")
         raise SystemExit(1) from None
     except OSError as error:
         drop_output()
-        typer.echo(f"{error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        tell(f"{error.filename or 'standard output'}: {error.strerror or error}")
         raise SystemExit(EXIT_OUTSIDE) from None

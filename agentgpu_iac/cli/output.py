@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
+from agentgpu_iac.characters import escaped_json
+from agentgpu_iac.cli.saying import say, say_styled, tell
 from agentgpu_iac.review.blocks import Block, Line, Paragraph, Style, laid_out, markdown, plain_text
 
 if TYPE_CHECKING:
@@ -20,20 +20,37 @@ if TYPE_CHECKING:
 
 def write_json(value: Any) -> None:
     """Print a value as JSON, one stable layout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    say(json_text(value), nl=False)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON, one stable layout; hidden characters as escapes."""
+    return escaped_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n"
 
 
 def write_json_line(value: Any) -> None:
     """Print a value as one line of JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    say(escaped_json(json.dumps(value, ensure_ascii=False)))
 
 
 def yaml_text(value: Any) -> str:
-    """A value as YAML, through the C dumper where there is one."""
+    """A value as YAML, through the C dumper where there is one. What we read back is what was written.
+
+    PyYAML quotes what YAML 1.1 takes for no text; we read numbers of YAML 1.2 too, such as a digest that spells 12e5.
+    """
     import yaml  # noqa: PLC0415 - only this format needs it
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120)
+    from agentgpu_iac.spec.scalars import read_plain  # noqa: PLC0415
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        """Quotes every text that would be read as something else."""
+
+    def represented(to: Any, given: str) -> Any:
+        style = None if read_plain(given) == given else "'"
+        return to.represent_scalar("tag:yaml.org,2002:str", given, style=style)
+
+    Dumper.add_representer(str, represented)
+    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
@@ -42,9 +59,9 @@ def write_blocks(blocks: Iterable[Block]) -> None:
     if sys.stdout.isatty():
         coloured = has_colours()
         for line in laid_out(blocks, shutil.get_terminal_size().columns):
-            typer.echo(_spelt(line, coloured=coloured))
+            say_styled(_parts(line, coloured=coloured))
     else:
-        typer.echo(plain_text(blocks), nl=False)
+        say(plain_text(blocks), nl=False)
 
 
 def has_colours() -> bool:
@@ -63,19 +80,17 @@ _COLOURS: Final[dict[Style, dict[str, Any]]] = {
 """How a terminal shows what each style means."""
 
 
-def _spelt(line: Line, *, coloured: bool) -> str:
-    """A line with its colours; spaces are never coloured, and none stand at its end."""
+def _parts(line: Line, *, coloured: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A line in parts, each with its colours; spaces are never coloured, and none stand at its end."""
     last = max((at for at, span in enumerate(line) if span.text.strip()), default=-1)
     parts = [span.text.rstrip() if at == last else span.text for at, span in enumerate(line[: last + 1])]
-    return "".join(
-        typer.style(part, **_COLOURS[span.style]) if coloured and span.style and part.strip() else part
-        for span, part in zip(line, parts, strict=False)
-    )
+    for span, part in zip(line, parts, strict=False):
+        yield part, _COLOURS[span.style] if coloured and span.style and part.strip() else {}
 
 
 def write_markdown(blocks: Iterable[Block]) -> None:
     """Print blocks as Markdown."""
-    typer.echo(markdown(blocks), nl=False)
+    say(markdown(blocks), nl=False)
 
 
 @contextmanager
@@ -93,18 +108,18 @@ def progress() -> Iterator[Callable[[Report], None]]:
     if not sys.stderr.isatty():
         told: dict[str, tuple[object, ...]] = {}
 
-        def tell(report: Report) -> None:
+        def moved(report: Report) -> None:
             for each in report.workloads:
                 news = (each.stage, each.ready, each.wanted, each.waiting_for)
                 if told.get(each.name) != news:
                     told[each.name] = news
-                    typer.echo(progress_line(each), err=True)
+                    tell(progress_line(each))
             rest = rest_line(report)
             if rest and told.get("") != (rest,):
-                typer.echo(rest, err=True)
+                tell(rest)
             told[""] = (rest,)
 
-        yield tell
+        yield moved
         return
 
     from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
@@ -114,7 +129,8 @@ def progress() -> Iterator[Callable[[Report], None]]:
 
     def shown(report: Report) -> str:
         blocks = (progress_table(report.workloads), Paragraph(text=rest_line(report)))
-        return "\n".join(_spelt(line, coloured=False) for line in laid_out(blocks, console.width))
+        lines = laid_out(blocks, console.width)
+        return "\n".join("".join(part for part, _ in _parts(line, coloured=False)) for line in lines)
 
     with Live(console=console, transient=True, auto_refresh=False) as live:
         yield lambda report: live.update(shown(report), refresh=True)

@@ -20,8 +20,9 @@ from agentgpu_iac.cli.app import (
     TodayOption,
     writing,
 )
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
-from agentgpu_iac.errors import EXIT_NO, BadInput
+from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from agentgpu_iac.catalog.store import Catalog
     from agentgpu_iac.plan import Plan, RenderedFile
     from agentgpu_iac.review.blocks import Block
+    from agentgpu_iac.simulation.profiles import Traffic
     from agentgpu_iac.spec.loader import LoadedStack
 
 _SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in Git."
@@ -55,6 +57,13 @@ def plan(
             help="Simulate the plan under a burst, and plan until its budgets hold; exit code 1 if they do not.",
         ),
     ] = False,
+    nines: Annotated[
+        bool, typer.Option("--nines", help="With --prove: what each further nine of the requests costs.")
+    ] = False,
+    traffic: Annotated[
+        str | None,
+        typer.Option(help="With --prove: bursty (default), ramp, flash, cron or office-day."),
+    ] = None,
     today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
@@ -64,7 +73,7 @@ def plan(
     from agentgpu_iac.plan.reading import load_plan
     from agentgpu_iac.plan.writing import plan_text
     from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
-    from agentgpu_iac.planning.proving import proven
+    from agentgpu_iac.planning.proving import NINES, Question, proven
     from agentgpu_iac.review.blocks import markdown, plain_text
     from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
@@ -75,11 +84,18 @@ def plan(
     printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
+    if not prove and (nines or traffic is not None):
+        raise BadInput.one("--nines" if nines else "--traffic", "is for --prove", hint="write --prove too")
+    question = Question(traffic=_scenario(traffic or "bursty"), nines=NINES if nines else ())
     try:
         saved = None if locked is None else load_plan(locked)
         loaded, facts = load_both(spec, catalog, today)
-        with waiting("planning and simulating" if prove else "planning"):
-            made = proven(loaded, facts) if prove else make_plan(loaded, facts)
+        with waiting("planning and simulating" if prove else "planning") as tell:
+            made = (
+                proven(loaded, facts, question, lambda count: tell(f"({count} simulations)"))
+                if prove
+                else make_plan(loaded, facts)
+            )
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
@@ -89,7 +105,7 @@ def plan(
         raise
     view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, printed)
+        _compare_with_saved(saved, made, printed, str(locked), str(spec))
     elif output_file is not None:
         texts = {
             PageFormat.JSON: lambda: plan_text(made),
@@ -101,15 +117,26 @@ def plan(
         with writing(output_file):
             output_file.write_text(texts[format](), encoding="utf-8")
     elif is_page:
-        typer.echo(_report(made), nl=False)
+        say(_report(made), nl=False)
     elif printed in (PlanFormat.JSON, PlanFormat.YAML):
         _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
         _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
-        typer.echo(grown, err=True)
+        tell(grown)
     if not all(each.holds for each in made.proof):
         raise typer.Exit(EXIT_NO)
+
+
+def _scenario(name: str) -> Traffic:
+    """A kind of traffic by its name."""
+    from agentgpu_iac.simulation.profiles import HOURS
+
+    found = next((each for each in HOURS if each == name), None)
+    if found is None:
+        hint = did_you_mean(name, HOURS) or f"write {', '.join(HOURS)}"
+        raise BadInput.one("--traffic", f"{name!r} is no kind of traffic", hint=hint)
+    return found
 
 
 def _check_report(locked: Path | None) -> None:
@@ -139,14 +166,14 @@ def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list
     return [lever.model_dump(mode="json", by_alias=True) for lever in found.ways_out]
 
 
-def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:
+def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat, before: str, after: str) -> None:
     """Print what planning again would change, and end with 1 where that is anything."""
     from agentgpu_iac.review.locked import locked_view, since
 
     found = since(saved, made)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
-        _print_blocks(locked_view(found), format)
+        _print_blocks(locked_view(found, before, after), format)
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -158,7 +185,7 @@ def _print_data(data: Any, format: PlanFormat) -> None:
     if format is PlanFormat.JSON:
         output.write_json(data)
     elif format is PlanFormat.YAML:
-        typer.echo(output.yaml_text(data), nl=False)
+        say(output.yaml_text(data), nl=False)
 
 
 def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
@@ -271,9 +298,9 @@ def render(
         if checked.faults:
             raise BadInput(checked.faults)
         for unchecked in checked.not_checked:
-            typer.echo(f"no schema to check against: {unchecked}", err=True)
+            tell(f"no schema to check against: {unchecked}")
     for sentence in too_long_cloud_inits(files):
-        typer.echo(sentence, err=True)
+        tell(sentence)
     whole = (*files, *beside(made, files))
     if directory is None:
         assert check is not None  # noqa: S101 - said above
@@ -293,7 +320,7 @@ def render(
             }
         )
     else:
-        typer.echo(
+        say(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
             f"Next: {next_step(made, files, str(directory))}"
         )
@@ -324,13 +351,13 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
     if format is Format.JSON:
         output.write_json({"directory": str(directory), **asdict(found)})
     elif found.is_empty:
-        typer.echo(f"{directory}: {len(files)} files, all as they would be written.")
+        say(f"{directory}: {len(files)} files, all as they would be written.")
     else:
         for verb, paths in (("write", found.added), ("change", found.changed), ("delete", found.deleted)):
             for path in paths:
-                typer.echo(f"would {verb} {path}")
+                say(f"would {verb} {path}")
         for reason in found.refused:
-            typer.echo(f"would refuse without --force: {reason}")
+            say(f"would refuse without --force: {reason}")
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -338,6 +365,14 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 def diff(
     before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
     after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            help="Agent to tell all of, or one of the words security, why, money, promises, warnings, flags, fields and files; "
+            "a page of everything when left out."
+        ),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Print every field and file, not the one page.")] = False,
     catalog: OverlayOption = None,
     format: Annotated[
         PlanFormat,
@@ -347,15 +382,23 @@ def diff(
         bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
     ] = False,
 ) -> None:
-    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    """Compare two stacks or plans: on a page what security must see, the money, why and the risk; then deeper."""
     from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_page import diff_page, topic_view
     from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    found = compared(before, after, catalog)
+    if topic is not None and (whole or format is not PlanFormat.TABLE):
+        other = "--all" if whole else f"--format {format.value}"
+        raise BadInput.one("diff", f"{other} holds everything, so it takes no TOPIC", hint="leave one of them out")
+    found, agents = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format is PlanFormat.MARKDOWN:
-        typer.echo(diff_comment(found), nl=False)
+        say(diff_comment(found), nl=False)
     elif format is PlanFormat.TABLE:
-        _print_blocks(diff_view(found), format)
+        if topic is not None:
+            view = topic_view(found, topic, agents)
+        else:
+            view = diff_view(found) if whole else diff_page(found, before, after)
+        _print_blocks(view, format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, TodayOption
+from agentgpu_iac.cli.saying import say, tell, tell_in_place
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ def publish(
 
     def progress(done: int, of: int, title: str) -> None:
         if sys.stderr.isatty():
-            typer.echo(f"\r\x1b[K{done}/{of} {title}", nl=done == of, err=True)
+            tell_in_place(f"{done}/{of} {title}", last=done == of)
         elif done == of or done % 20 == 0:
-            typer.echo(f"{done}/{of} {title}", err=True)
+            tell(f"{done}/{of} {title}")
 
     found = publish_all(file, refresh=refresh, push=push, today=today, progress=progress)
     if format is Format.JSON:
@@ -74,18 +75,18 @@ def publish(
 
 def _tell(found: Report) -> None:
     outcome = found.outcome
-    typer.echo(f"{found.planned} planned, {found.kept} as they were published.")
+    say(f"{found.planned} planned, {found.kept} as they were published.")
     for of, each in (*found.broken, *found.waived):
-        typer.echo(f"{of}: {each.sentence}")
+        say(f"{of}: {each.sentence}")
     if found.broken:
-        typer.echo("Nothing was published.")
+        say("Nothing was published.")
     elif outcome.commit is None:
-        typer.echo("Nothing to publish: the base holds all of it.")
+        say("Nothing to publish: the base holds all of it.")
     else:
         verb = "is now" if outcome.moved else "was already"
-        typer.echo(f"{len(outcome.folders)} folders change: branch {outcome.branch} {verb} {outcome.commit[:12]}.")
+        say(f"{len(outcome.folders)} folders change: branch {outcome.branch} {verb} {outcome.commit[:12]}.")
         if outcome.request is not None:
-            typer.echo(f"Request {outcome.request.number} {outcome.request.outcome}: {outcome.request.address}")
+            say(f"Request {outcome.request.number} {outcome.request.outcome}: {outcome.request.address}")
 
 
 def check(
@@ -153,4 +154,4 @@ def comment(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BadInput.one(f"--{'-'.join(map(str, first['loc']))}", first["msg"]) from None
-    typer.echo(f"comment {site_of(forge).comment(number, body)}")
+    say(f"comment {site_of(forge).comment(number, body)}")

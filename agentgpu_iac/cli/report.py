@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, TodayOption, writing
+from agentgpu_iac.cli.saying import say
 
 
 def report(
@@ -26,7 +27,7 @@ def report(
     library()
     page = report_page(source(spec, catalog, today=today).plan)
     if output_file is None:
-        typer.echo(page, nl=False)
+        say(page, nl=False)
         return
     with writing(output_file):
         output_file.write_text(page, encoding="utf-8")

@@ -19,7 +19,6 @@ from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.inventory import INVENTORY, read_inventory, sha256, sha256_of
 from agentgpu_iac.rendering.plan_file import PLAN_FILE
 from agentgpu_iac.rendering.tree import render_all
-from agentgpu_iac.review.causes import Cause, spec_causes
 from agentgpu_iac.review.diff import FileChanges, PlanDiff, diff
 from agentgpu_iac.spec.loader import LoadedStack, load_bytes
 
@@ -36,8 +35,8 @@ class Side:
     files: Mapping[str, str]
 
 
-def compared(before: str, after: str, overlay: Path | None) -> PlanDiff:
-    """The difference of two sides.
+def compared(before: str, after: str, overlay: Path | None) -> tuple[PlanDiff, Mapping[str, str]]:
+    """The difference of two sides, and the agents of both with their deployments.
 
     Raises:
         BadInput: one of them cannot be read, or the catalog is for neither.
@@ -45,7 +44,8 @@ def compared(before: str, after: str, overlay: Path | None) -> PlanDiff:
     first, second = (_side(each, overlay) for each in (before, after))
     if overlay is not None and first.made_from is None and second.made_from is None:
         raise BadInput.one("--catalog", "changes nothing: both files are plans, which are made already")
-    return diff(first.plan, second.plan, files=file_changes(first.files, second.files), asked=_asked(first, second))
+    agents = {agent.name: agent.deployment for side in (first, second) for agent in side.plan.served_agents}
+    return diff(first.plan, second.plan, files=file_changes(first.files, second.files)), agents
 
 
 def plan_of(name: str, overlay: Path | None) -> Plan:
@@ -61,12 +61,6 @@ def file_changes(before: Mapping[str, str], after: Mapping[str, str]) -> FileCha
         changed=tuple(sorted(path for path in {*old} & {*new} if old[path] != new[path])),
         deleted=tuple(sorted({*old} - {*new})),
     )
-
-
-def _asked(first: Side, second: Side) -> tuple[Cause, ...] | None:
-    if first.made_from is None or second.made_from is None:
-        return None
-    return spec_causes(first.made_from[0].tree.root, second.made_from[0].tree.root)
 
 
 def _side(name: str, overlay: Path | None) -> Side:

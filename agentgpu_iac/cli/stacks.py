@@ -13,6 +13,7 @@ import typer
 
 from agentgpu_iac.cli import app, completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, writing
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.errors import BadInput
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def init(
     files = (path, *(path.parent / each for each in others))
     quoted = shlex.quote(str(path))
     rendered = "" if setup == "spec" else f", then agentgpu render {quoted} -o {path.parent / RENDERED[setup]}"
-    typer.echo(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
+    say(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
 
 
 def new_files(files: Mapping[Path, str], *, of: Path | None = None) -> None:
@@ -150,7 +151,7 @@ def _asked_setup() -> Setup:
         )
         if word.strip().casefold() in setups:
             return setups[word.strip().casefold()]
-        typer.echo("It is one of file, compose and gitops.", err=True)
+        tell("It is one of file, compose and gitops.")
 
 
 def validate(
@@ -172,9 +173,7 @@ def validate(
         output.write_json({"valid": True, "stack": loaded.stack.metadata.name, "agents": len(models)})
     else:
         count = len(models)
-        typer.echo(
-            f"{spec}: {loaded.stack.metadata.name} is a valid agent stack of {count} agent{'s' if count > 1 else ''}."
-        )
+        say(f"{spec}: {loaded.stack.metadata.name} is a valid agent stack of {count} agent{'s' if count > 1 else ''}.")
 
 
 def schema(
@@ -201,4 +200,4 @@ def schema(
     else:
         name = document.value
         made = schema_text(answer_schema(name)) if format is SchemaFormat.JSON else answer_reference_text(name)
-    typer.echo(made, nl=False)
+    say(made, nl=False)

@@ -16,6 +16,7 @@ from agentgpu_iac.cli.output import yaml_text
 from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure
 from agentgpu_iac.inputs import read_start
 from agentgpu_iac.review.blocks import Block, Commands, Listing, Paragraph
+from agentgpu_iac.spec.addresses import keeps_secrets
 
 if TYPE_CHECKING:
     from agentgpu_iac.catalog.live import Update
@@ -30,6 +31,10 @@ _FIRST_LINE = "# Made by agentgpu catalog update --provider"
 
 def ask(provider: str, url: str | None, regions: Sequence[str] = ()) -> Update:
     """Read the prices. Raises MissingExtra without the library that asks, OutsideFailure where nothing of use is sold."""
+    if url is not None and not keeps_secrets(url):
+        raise BadInput.one(
+            "--url", "is no address that may be asked", hint="write https://; http:// is for this machine alone"
+        )
     now = datetime.now(UTC)
     try:
         prices = importlib.import_module(_ASKERS[provider])

@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.spinner import Spinner
 
 PATIENCE_S: Final = 1.0
 """How long nobody is told anything: what is done by then needs no progress."""
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Say on a terminal what is being done, from its second second on, and take it away at its end."""
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal what is being done, from its second second on, and take it away at its end.
+
+    What it gives says how far it is, behind those words.
+    """
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
-        yield
+        yield lambda _: None
         return
     shown: list[Live] = []
+    spinners: list[Spinner] = []
     lock = threading.Lock()
     is_over = False
 
@@ -33,8 +38,9 @@ def waiting(what: str) -> Iterator[None]:
 
         with lock:
             if not is_over:
+                spinners.append(Spinner("dots", f"{what} ..."))
                 live = Live(
-                    Spinner("dots", f"{what} ..."),
+                    spinners[0],
                     console=Console(stderr=True, highlight=False, markup=False),
                     transient=True,
                     redirect_stdout=False,
@@ -46,8 +52,14 @@ def waiting(what: str) -> Iterator[None]:
     timer = threading.Timer(PATIENCE_S, show)
     timer.daemon = True
     timer.start()
+
+    def tell(how_far: str) -> None:
+        with lock:
+            for spinner in spinners:
+                spinner.update(text=f"{what} {how_far}")
+
     try:
-        yield
+        yield tell
     finally:
         timer.cancel()
         with lock:

@@ -27,6 +27,7 @@ OURS = tuple(
     for api_version, names in (
         ("v1", "Namespace ServiceAccount ConfigMap Service PersistentVolume PersistentVolumeClaim ResourceQuota"),
         ("apps/v1", "Deployment DaemonSet StatefulSet"),
+        ("batch/v1", "CronJob"),
         ("autoscaling/v2", "HorizontalPodAutoscaler"),
         ("networking.k8s.io/v1", "NetworkPolicy Ingress"),
         ("policy/v1", "PodDisruptionBudget"),

@@ -7,6 +7,7 @@ belong to somebody else.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -18,8 +19,10 @@ from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
 
 from agentgpu_iac.errors import AgentGpuError, BadInput, OutsideFailure
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, read_file, source_of, text_of
 from agentgpu_iac.operations.cluster import Forbidden, Resource
 from agentgpu_iac.operations.snapshot import Body, at
+from agentgpu_iac.spec.yaml_tree import compose
 
 _CONNECT_S = 5
 _READ_S = 30
@@ -58,6 +61,10 @@ def connect(kubeconfig: Path | None, context: str | None) -> KubernetesCluster:
 def _load(settings: Any, kubeconfig: Path | None, context: str | None) -> None:
     if kubeconfig is not None and not kubeconfig.is_file():
         raise FileNotFoundError("there is no such file")
+    for path in _kubeconfigs(kubeconfig):
+        text = text_of(read_file(path, MOST_CONFIG_BYTES, of="a kubeconfig"), source_of(path))
+        if text.strip():
+            compose(text, source_of(path))
     try:
         config.load_kube_config(
             str(kubeconfig) if kubeconfig else None, context, client_configuration=settings, persist_config=False
@@ -69,6 +76,14 @@ def _load(settings: Any, kubeconfig: Path | None, context: str | None) -> None:
             config.load_incluster_config(client_configuration=settings)
         except config.ConfigException:
             raise config.ConfigException("there is no kubeconfig that names a cluster") from None
+
+
+def _kubeconfigs(named: Path | None) -> tuple[Path, ...]:
+    """The files that the client reads: those that are there. It knows no bounds itself."""
+    if named is not None:
+        return (named,)
+    listed = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+    return tuple(path for each in listed if each not in ("", os.devnull) and (path := Path(each).expanduser()).exists())
 
 
 class KubernetesCluster:

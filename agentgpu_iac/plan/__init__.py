@@ -47,7 +47,13 @@ from agentgpu_iac.plan.hosts import (
     MachineRoute,
     OtherMachine,
 )
-from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
+from agentgpu_iac.plan.machine_scaling import (
+    MachinePoolScaling,
+    MachineScalerPlan,
+    MachineScalingPlan,
+    MachineTrigger,
+)
 from agentgpu_iac.plan.model_cache import (
     CachedModel,
     CachedRepository,
@@ -59,7 +65,7 @@ from agentgpu_iac.plan.model_cache import (
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
-from agentgpu_iac.plan.proof import ProofPlan
+from agentgpu_iac.plan.proof import NinePlan, ProofPlan
 from agentgpu_iac.plan.proxy import PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -96,6 +102,7 @@ from agentgpu_iac.plan.scaling import (
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.step_times import StageTimes, StepTimesPlan
+from agentgpu_iac.plan.system_nodes import SystemNodesPlan, SystemPod
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -148,13 +155,18 @@ __all__ = (
     "LatencyPlan",
     "LedgerEntry",
     "LineItem",
+    "MachinePoolScaling",
     "MachineRoute",
+    "MachineScalerPlan",
+    "MachineScalingPlan",
+    "MachineTrigger",
     "MarketPlan",
     "MarketWay",
     "MemoryPlan",
     "MetricsPlan",
     "ModelCachePlan",
     "NamedSecret",
+    "NinePlan",
     "NodePool",
     "NodeTypePlan",
     "OpenHoursPlan",
@@ -205,6 +217,8 @@ __all__ = (
     "StartupTaintPlan",
     "StepTimesPlan",
     "StorageChoice",
+    "SystemNodesPlan",
+    "SystemPod",
     "TalkPlan",
     "TeamPlan",
     "ThinkingMode",
@@ -220,6 +234,7 @@ __all__ = (
     "WeightLoader",
     "WorkPlan",
     "Workload",
+    "Written",
     "tiers_by_agent",
     "token_variables",
 )

@@ -18,14 +18,15 @@ from agentgpu_iac.plan.cost import Cost
 from agentgpu_iac.plan.driver import Driver
 from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan, JoinedPlan
-from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
 from agentgpu_iac.plan.node_pool import NodePool
-from agentgpu_iac.plan.proof import ProofPlan
+from agentgpu_iac.plan.proof import NinePlan, ProofPlan
 from agentgpu_iac.plan.proxy import ProxyPlan
 from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
 from agentgpu_iac.plan.sky_service import SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
+from agentgpu_iac.plan.system_nodes import SystemNodesPlan
 from agentgpu_iac.plan.watching import WatchingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.document import Document
@@ -78,6 +79,8 @@ class Plan(Document):
     """Agents of one model and engine, and why they share their replicas or do not."""
     node_pools: tuple[NodePool, ...]
     """The nodes."""
+    system_nodes: SystemNodesPlan | None = None
+    """Nodes without accelerators of the cluster that is made for the stack; null: there is none."""
     priority_classes: tuple[PriorityClassPlan, ...]
     """The stack's priorities, highest first. Empty: pods have the cluster's default priority."""
     cluster_objects: ClusterObjectsPlan
@@ -126,8 +129,12 @@ class Plan(Document):
     """The sum behind each number, agent by agent."""
     assumptions: tuple[Assumption, ...] = ()
     """What stands in for what the spec leaves unset."""
+    written: tuple[Written, ...] = ()
+    """What the spec says, value by value: why another plan is another. Empty in plans of before."""
     proof: tuple[ProofPlan, ...] = ()
     """What simulating it has shown of each agent (``plan --prove``); empty: nobody asked."""
+    nines: tuple[NinePlan, ...] = ()
+    """What each further nine costs (``agentgpu plan --prove --nines``); empty where nobody asked."""
     provenance: Provenance
     """What the plan was made from."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgpu_iac.plan.machine_scaling import MachineScalingPlan
 from agentgpu_iac.plan.router import RoutePlan
 from agentgpu_iac.spec.document import Document
 
@@ -168,3 +169,5 @@ class JoinedPlan(Document):
     """10: time for which a machine to which a connection failed is passed over at once."""
     idle_timeout_s: int
     """Silence after which the way to a machine is closed, longer than any answer takes: the longest ``answerTimeoutS`` and 60."""
+    scaling: MachineScalingPlan | None = None
+    """What raises and lowers their number; null where ``scaling.method`` is ``none``, or no source names the engines' series."""

@@ -1,4 +1,7 @@
-"""The sums behind a plan's numbers, and what it assumed: recorded when they were made, printed by whoever explains them."""
+"""What a plan was asked, the sums behind its numbers and what it assumed.
+
+Recorded when they were made, printed by whoever explains them.
+"""
 
 from __future__ import annotations
 
@@ -39,3 +42,12 @@ class Assumption(Document):
     """The field."""
     value: str
     """The default."""
+
+
+class Written(Document):
+    """A value of the spec, as somebody wrote it."""
+
+    path: str
+    """Where it stands; items that have names are called by them: ``spec.agents[support].model``."""
+    value: str
+    """The value."""

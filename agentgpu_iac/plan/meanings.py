@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from agentgpu_iac.plan.codes import Constraint, DriverConstraint, WarningCode
 
@@ -112,8 +112,8 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "name regions of that provider too, or leave the provider out",
     ),
     "burst-beside-cluster": Meaning(
-        "machines beside the cluster carry the burst, and nothing here starts them when it comes",
-        "start them by the clock: `pulumi up` with `agentgpu:burstNodes` before the hours of the burst, and with 0 after them",
+        "machines beside the cluster carry the burst, and they take minutes to start: who starts and ends them",
+        "run `agentgpu scale` every minute, or have a CronJob do it (`scaling.machines`); `scaling.schedule` is for known hours",
     ),
     "burst-not-scaled": Meaning(
         "nothing raises the burst tier from 0 replicas, and why",
@@ -459,49 +459,97 @@ CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
 Rank = Literal["serving", "safety-and-cost", "to-know"]
 """What a warning is about at worst: agents that do not answer, money or access, or what is good to know."""
 
+RANK_ORDER: Final[tuple[Rank, ...]] = get_args(Rank)
+"""The worst first."""
+
 RANKS: Final[Mapping[WarningCode, Rank]] = {
     "answer-over-2s": "serving",
-    "attention-groups": "to-know",
     "burst-beside-cluster": "serving",
     "burst-not-scaled": "serving",
     "burst-outruns-cold-start": "serving",
     "burst-shares-gateway": "serving",
     "cache-miss": "serving",
+    "fallback-demand": "serving",
     "gitops-overlay": "serving",
+    "latency-risk": "serving",
+    "metrics-not-scraped": "serving",
+    "no-reasoning-parser": "serving",
     "no-tool-parser": "serving",
     "nobody-logs-in": "serving",
-    "prompts-queue": "serving",
-    "queue-not-limited": "serving",
-    "router-needed": "serving",
-    "schedule-ignored": "serving",
-    "schedule-needs-autoscaler": "safety-and-cost",
-    "schedule-not-followed": "safety-and-cost",
-    "schedule-saves-no-nodes": "to-know",
     "nobody-outside-schedule": "serving",
-    "fallback-demand": "serving",
+    "prompts-queue": "serving",
     "proxy-alone": "serving",
     "proxy-full": "serving",
+    "queue-not-limited": "serving",
+    "router-needed": "serving",
+    "schedule-capped": "serving",
+    "schedule-ignored": "serving",
+    "several-machines": "serving",
     "single-replica": "serving",
+    "skyserve-drain": "serving",
     "skyserve-not-scaled": "serving",
     "spot-without-notice": "serving",
     "too-few-seats": "serving",
     "weights-not-filled": "serving",
+    "budget-not-counted": "safety-and-cost",
     "callers-not-asked": "safety-and-cost",
     "callers-on-the-machine": "safety-and-cost",
-    "budget-not-counted": "safety-and-cost",
+    "commitment-beyond-baseline": "safety-and-cost",
+    "commitment-ended": "safety-and-cost",
+    "commitment-on-a-forecast": "safety-and-cost",
     "hpa-keeps-one": "safety-and-cost",
     "image-registry": "safety-and-cost",
     "key-not-everywhere": "safety-and-cost",
     "kubernetes-support-ends": "safety-and-cost",
-    "commitment-beyond-baseline": "safety-and-cost",
-    "commitment-ended": "safety-and-cost",
-    "commitment-on-a-forecast": "safety-and-cost",
     "old-prices": "safety-and-cost",
+    "schedule-needs-autoscaler": "safety-and-cost",
+    "schedule-not-followed": "safety-and-cost",
+    "skyserve-controller": "safety-and-cost",
+    "skyserve-endpoint": "safety-and-cost",
+    "skyserve-twice": "safety-and-cost",
     "undated-price": "safety-and-cost",
     "unpinned": "safety-and-cost",
     "unpriced": "safety-and-cost",
+    "attention-groups": "to-know",
+    "beside-not-in-regions": "to-know",
+    "bucket-not-streamed": "to-know",
+    "burst-absorbed": "to-know",
+    "calibrated-by-you": "to-know",
+    "checkpoint-cache": "to-know",
+    "efa-image": "to-know",
+    "engine-suggestion": "to-know",
+    "fixed-size-pool": "to-know",
+    "gate-unknown": "to-know",
+    "gateway-address": "to-know",
+    "held-capacity": "to-know",
+    "hybrid-not-cached": "to-know",
+    "image-size-unknown": "to-know",
+    "loader-unmeasured": "to-know",
+    "other-checkpoint": "to-know",
+    "other-instance-types": "to-know",
+    "pair-template": "to-know",
+    "quantisation-unclear": "to-know",
+    "quantised-at-load": "to-know",
+    "renewed-at-any-hour": "to-know",
+    "schedule-saves-no-nodes": "to-know",
+    "shape-unclear": "to-know",
+    "sharing-not-exhaustive": "to-know",
+    "skyserve-clouds": "to-know",
+    "skyserve-one-command": "to-know",
+    "skyserve-routing": "to-know",
+    "speculative-unmeasured": "to-know",
+    "storage": "to-know",
+    "thinking-by-callers": "to-know",
+    "thinking-by-prompt": "to-know",
+    "thinking-estimated": "to-know",
+    "thinking-off": "to-know",
+    "thinking-unknown": "to-know",
+    "uncalibrated": "to-know",
+    "unknown-engine-version": "to-know",
+    "weight-only-precision": "to-know",
+    "without-effect": "to-know",
 }
-"""Rank of the codes that have one; the others are good to know."""
+"""Rank of every code."""
 
 DRIVERS: Final[Mapping[DriverConstraint, Meaning]] = {
     "kv-memory": Meaning(

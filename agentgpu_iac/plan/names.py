@@ -24,6 +24,9 @@ _MAX_SKY_SERVICE = 253
 MACHINES_NAME = f"{ROUTER_NAME}-machines"
 """The ConfigMap that tells NGINX which machines beside the cluster run."""
 
+BURST_SCALER_NAME = "burst-scaler"
+"""The CronJob that raises and lowers their number, and its identity."""
+
 
 def workload_name(agent: str, tier: Tier) -> str:
     """Name of a deployment in one tier."""
@@ -154,6 +157,7 @@ def _tier(workload: Workload) -> str:
 
 
 __all__ = (
+    "BURST_SCALER_NAME",
     "MACHINES_NAME",
     "MAX_LABEL",
     "PROXY_NAME",

@@ -117,6 +117,9 @@ class NodePool(Document):
     zones: int = 1
     """Zones over which its replicas are spread evenly, so that the loss of one takes no more than its part; 1: wherever there is
     room."""
+    node_updates: Literal["minimal", "surge"] = "minimal"
+    """How EKS renews nodes of a managed node group: minimal takes the old ones away first, surge starts up to two more in each
+    of its zones before (``capacity.nodeUpdates``). Karpenter goes by its own rules."""
     nodes_per_replica: int = 1
     """Whole nodes that one of its replicas takes: they come, and are renewed, together."""
     usd_per_hour: Money
@@ -174,5 +177,8 @@ class NodePool(Document):
     idle in Karpenter's eyes, so burst nodes have none: a fill that hangs would keep an empty one.)"""
     beside_cluster: bool = False
     """Whether its machines are no nodes of the cluster: they run Docker Compose behind the cluster's NGINX."""
+    owned: bool = False
+    """Whether its machines are yours already (``capacity.inventory``): ``region`` is then where you say that they stand, or
+    ``any``, and no quota of a seller counts them."""
     market: MarketPlan | None = None
     """What to look for where nodes are bought on a marketplace, offer by offer (Spheron)."""

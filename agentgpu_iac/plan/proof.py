@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Literal
+
 from agentgpu_iac.spec.document import Document, Money
 
 
@@ -40,3 +43,48 @@ class ProofPlan(Document):
     """What was planned without simulating."""
     usd_per_month_before: Money
     """What the stack's baseline cost before anything was changed."""
+    burst_replicas: int = 0
+    """Most burst replicas with which it was simulated."""
+    burst_replicas_before: int = 0
+    """What was planned without simulating."""
+    utilization_ratio: float | None = None
+    """Part of the seats in use at which another replica was asked for; null: nothing scales."""
+    utilization_ratio_before: float | None = None
+    """What was planned."""
+    waiting_requests: int | None = None
+    """Requests that could wait at a replica; null: nothing was refused."""
+    waiting_requests_before: int | None = None
+    """What was planned."""
+    usd_per_hour: Money = Decimal(0)
+    """What all replicas of the stack cost in an hour of this traffic, burst ones and empty nodes included; the seeds' mean."""
+    usd_per_hour_before: Money = Decimal(0)
+    """The same of what was planned."""
+    plans: int = 1
+    """Plans that were simulated to find this one."""
+    written: str = ""
+    """What to write into the spec for it; empty: nothing was changed."""
+    constraint: Literal["inside-ttft", "inside-tpot", "lost"] | None = None
+    """What breaks, where it does not hold."""
+    need: float | None = None
+    """Share of the requests that was wanted, or requests that may be lost."""
+    limit: float | None = None
+    """What the best of the plans reached."""
+
+
+class NinePlan(Document):
+    """What one more nine costs: the cheapest plan that was found to hold for that share of the requests."""
+
+    wanted_ratio: float
+    """Share of the requests within their budgets, at the lower end of the confidence interval."""
+    holds: bool
+    """Whether a plan was found."""
+    low_ratio: float
+    """The lowest end that its agents reached, of the best plan that was tried."""
+    warm_replicas: int
+    """Of all deployments."""
+    usd_per_month: Money
+    """What the warm part costs."""
+    usd_per_hour: Money
+    """What an hour of this traffic costs, the burst included."""
+    more_usd_per_month: Money
+    """The warm part beyond that of the nine before."""

@@ -7,7 +7,8 @@ reader of agent stacks, which bounds depth and size.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -15,11 +16,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agentgpu_iac import __version__
+from agentgpu_iac.characters import character_name, hidden_character
+from agentgpu_iac.credentials import signs_in
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.inputs import NotJsonError, json_of, read_file, source_of, text_of
 from agentgpu_iac.plan.document import PLAN_VERSION, Plan
 from agentgpu_iac.plan.names import clashes
-from agentgpu_iac.spec.yaml_tree import MAX_FAULTS, MapNode, compose, data_of, spelled, top_level
+from agentgpu_iac.spec.yaml_tree import MAX_FAULTS, MapNode, Steps, compose, data_of, spelled, top_level
 
 MAX_PLAN_BYTES: Final = 64 * 2**20
 """The largest plan that is read: one of 1,000 agents takes 12 MB."""
@@ -62,12 +65,15 @@ def plan_in(raw: bytes, source: str) -> Plan | None:
         raise BadInput.one(source, message, path="apiVersion", hint=_AGAIN)
     if len(raw) > MAX_PLAN_BYTES:
         raise BadInput.one(source, f"is larger than {MAX_PLAN_BYTES:,} bytes, the most that is read of a plan")
-    if _begins_like_json(text) and _is_json(text, source):
-        return _validated(text, source)
+    if _begins_like_json(text):
+        data = _json(text, source)
+        if data is not None:
+            return _validated(data, text, source)
     tree = compose(text, source, max_nodes=_MAX_VALUES)
     if tree.faults or not isinstance(tree.root, MapNode):
         raise BadInput(tree.faults[:MAX_FAULTS])
-    return _validated(json.dumps(data_of(tree.root)), source)
+    data = data_of(tree.root)
+    return _validated(data, json.dumps(data), source)
 
 
 def _begins_like_json(text: str) -> bool:
@@ -86,18 +92,39 @@ def _version_of(text: str) -> str | None:
     return top_level(text, "apiVersion")
 
 
-def _is_json(text: str, source: str) -> bool:
-    """Whether a plan is JSON, and strictly so; YAML may begin like it. Raises BadInput for what is nearly JSON."""
+def _json(text: str, source: str) -> object | None:
+    """What a plan in JSON holds; None where it is none, as YAML may begin like it. Raises BadInput for what is nearly JSON."""
     try:
-        json_of(text, source, most_values=_MAX_VALUES, constants=False)
+        found: object = json_of(text, source, most_values=_MAX_VALUES, constants=False)
     except NotJsonError:
         if not source.endswith(".json"):
-            return False
+            return None
         raise
-    return True
+    return found
 
 
-def _validated(text: str, source: str) -> Plan:
+def _foul(value: object, steps: Steps, source: str) -> Iterator[Fault]:
+    """Texts that no plan of ours holds, wherever somebody has put them: what a terminal would obey, addresses that sign in."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from _foul(key, (*steps, key), source)
+            yield from _foul(below, (*steps, key), source)
+    elif isinstance(value, list | tuple):
+        for index, below in enumerate(value):
+            yield from _foul(below, (*steps, index), source)
+    elif isinstance(value, str):
+        if hidden := hidden_character(value):
+            message = f"holds the hidden character {character_name(hidden)}"
+            yield Fault(source=source, path=spelled(steps), message=message, hint="take it out, or plan again")
+        if "://" in value and signs_in(value):
+            message = "is an address with a password or token in it, which is not repeated"
+            yield Fault(source=source, path=spelled(steps), message=message, hint=_AGAIN)
+
+
+def _validated(data: object, text: str, source: str) -> Plan:
+    foul = tuple(islice(_foul(data, (), source), MAX_FAULTS))
+    if foul:
+        raise BadInput(foul)
     try:
         plan = Plan.model_validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:

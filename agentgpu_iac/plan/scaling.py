@@ -9,6 +9,15 @@ from agentgpu_iac.spec.document import Document
 API_VERSIONS: Final = {"Deployment": "apps/v1", "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
 """API of each kind of workload."""
 
+PROMETHEUS_VARIABLES: Final = {
+    "bearerToken": "AGENTGPU_PROMETHEUS_TOKEN",
+    "username": "AGENTGPU_PROMETHEUS_USERNAME",
+    "password": "AGENTGPU_PROMETHEUS_PASSWORD",
+    "customAuthHeader": "AGENTGPU_PROMETHEUS_HEADER",
+    "customAuthValue": "AGENTGPU_PROMETHEUS_VALUE",
+}
+"""The variable by which ``agentgpu scale`` is told what KEDA reads from a Secret, by KEDA's name of the parameter."""
+
 
 class PacePlan(Document):
     """How the sessions of a full replica ask: an engine sees requests, and what is bought are sessions."""

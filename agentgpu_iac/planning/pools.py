@@ -501,6 +501,7 @@ def node_pool_plan(
         closed_hours=_closed_hours(spec) if by_karpenter else (),
         reservation=reservation,
         zones=pool.zones,
+        node_updates=spec.capacity.node_updates,
         nodes_per_replica=max(member.candidate.nodes for member in pool.members),
         usd_per_hour=usd_per_hour(purchase.usd_per_hour),
         fallback_usd_per_hour=None
@@ -529,6 +530,7 @@ def node_pool_plan(
         startup_taint=_LIFTER if filler is not None and by_karpenter and pool.tier == "baseline" else None,
         market=market,
         beside_cluster=beside,
+        owned=machine.owned,
     )
 
 

@@ -11,11 +11,14 @@ import pulumi
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws import program as aws
+from agentgpu_iac.provisioning.burst import program as burst
 from agentgpu_iac.provisioning.deployed import OUTPUT, deployed_faults, identity
-from agentgpu_iac.provisioning.faults import PLAN
+from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
 from agentgpu_iac.provisioning.kubernetes import program as kubernetes
 from agentgpu_iac.provisioning.spheron import program as spheron
 from agentgpu_iac.spec.vocabulary import Target
+
+BURST = "burst"
 
 _Settings = TypeVar("_Settings")
 
@@ -55,7 +58,15 @@ def prepare(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) 
 
     Raises BadInput for a plan that cannot be carried out.
     """
-    program = PROGRAMS.get(plan.target)
+    part = config.get("part")
+    if part and part != BURST:
+        raise BadInput.one(
+            CONFIGURATION,
+            f"{part!r} is no part of a plan",
+            path="agentgpu:part",
+            hint=f"{BURST}: the machines beside the cluster; unset: everything",
+        )
+    program = _BURST if part else PROGRAMS.get(plan.target)
     if program is None:
         raise BadInput.one(
             PLAN,
@@ -82,3 +93,6 @@ PROGRAMS: dict[Target, _Program[Any]] = {
     "kubernetes": _Program(settings=kubernetes.Settings.from_config, check=kubernetes.check, make=kubernetes.make),
     "spheron": _Program(settings=spheron.Settings.from_config, check=spheron.check, make=spheron.make),
 }
+
+_BURST = _Program(settings=burst.Settings.from_config, check=burst.check, make=burst.make)
+"""One part of a plan, in a Pulumi stack of its own."""

@@ -23,11 +23,11 @@ class AgentStack(pulumi.ComponentResource):
     A stack that an earlier program deployed without this component is moved into it; nothing is made anew.
     """
 
-    agent_urls: pulumi.Output[dict[str, Any]]
-    """OpenAI base URL of each agent; where machines have addresses of their own, a list of them."""
-    cost: pulumi.Output[dict[str, Any]]
+    agent_urls: Optional[pulumi.Output[dict[str, Any]]]  # noqa: UP045 - Pulumi's schema reads no union of outputs
+    """OpenAI base URL of each agent; where machines have addresses of their own, a list of them. A part of a stack has none."""
+    cost: Optional[pulumi.Output[dict[str, Any]]]  # noqa: UP045
     """What it costs: sums, and a line for each node pool."""
-    prerequisites: Optional[pulumi.Output[list[str]]]  # noqa: UP045 - Pulumi's schema reads no union of outputs
+    prerequisites: Optional[pulumi.Output[list[str]]]  # noqa: UP045
     """What you must still bring, each with what happens without it."""
     not_applied: Optional[pulumi.Output[list[str]]]  # noqa: UP045
     """Rendered objects whose operator is not installed."""
@@ -49,8 +49,8 @@ class AgentStack(pulumi.ComponentResource):
         except AgentGpuError as error:
             raise pulumi.RunError(str(error)) from None
         self._outputs = outputs
-        self.agent_urls = pulumi.Output.from_input(outputs["agentUrls"])
-        self.cost = pulumi.Output.from_input(outputs["cost"])
+        self.agent_urls = _maybe(outputs, "agentUrls")
+        self.cost = _maybe(outputs, "cost")
         self.agent_stack = pulumi.Output.from_input(outputs["agentStack"])
         self.prerequisites = _maybe(outputs, "prerequisites")
         self.not_applied = _maybe(outputs, "notApplied")

@@ -46,6 +46,8 @@ class AgentStackArgs:
     """By node pool, the reservation or Capacity Block that its nodes are launched into."""
     capacity_reservation_zones: dict[str, str] | None = None
     """By node pool, the zone of its on-demand capacity reservation."""
+    node_group_generations: dict[str, int] | None = None
+    """By node pool, 2 for new node groups in place of the first, then 3."""
     reserve: bool | None = None
     """Whether to reserve on-demand capacity for the baseline's reserved nodes, billed from its creation on."""
     budget_emails: list[str] | None = None
@@ -72,6 +74,12 @@ class AgentStackArgs:
     """An SSH key of yours, for virtual machines."""
     burst_nodes: int | None = None
     """Machines of each burst pool that run now, on Spheron or beside a cluster."""
+    burst_machines: dict[str, int] | None = None
+    """The same by pool, where pools differ."""
+    burst_apart: bool | None = None
+    """Whether machines beside the cluster are in a Pulumi stack of their own; this one then makes none."""
+    part: str | None = None
+    """burst for a stack of the machines beside the cluster alone; left out, everything."""
     way_out: str | None = None
     """For a network that you have: the public address by which it asks machines beside the cluster."""
     spheron_url: str | None = None

@@ -13,7 +13,17 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import load_plan
 from agentgpu_iac.provisioning import serving
-from agentgpu_iac.provisioning.aws import cluster, karpenter, model_bucket, network, node_makers, node_pool, objects
+from agentgpu_iac.provisioning.aws import (
+    cluster,
+    karpenter,
+    model_bucket,
+    network,
+    node_makers,
+    node_pool,
+    objects,
+    system_nodes,
+    zones,
+)
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render
@@ -55,8 +65,8 @@ class ClusterInputs(TypedDict):
 
     plan: str
     """Path of a saved plan: name, region, version of Kubernetes, and what its nodes need."""
-    subnet_ids: list[pulumi.Input[str]]
-    """Private subnets in two zones at least."""
+    subnet_ids: dict[str, pulumi.Input[str]]
+    """Private subnets by zone, in two zones at least."""
     api_allowed_cidrs: list[str]
     """Address ranges that may reach the API endpoint."""
     api_endpoint: NotRequired[str]
@@ -84,13 +94,16 @@ class Cluster:
         )
         if faults := tuple(endpoint.faults(_ARGUMENTS)):
             raise BadInput(faults)
+        system = system_nodes.system_place(plan, zones.offers_in(args["subnet_ids"], plan))
         made = cluster.Cluster(
             name,
             cluster.ClusterArgs(
                 name=plan.stack,
                 region=plan.node_pools[0].region,
                 kubernetes_version=plan.node_pools[0].kubernetes_version,
-                subnet_ids=tuple(args["subnet_ids"]),
+                subnet_ids=tuple(args["subnet_ids"].values()),
+                system=system,
+                system_subnet_ids=tuple(args["subnet_ids"][zone] for zone in system.zones),
                 api_endpoint=endpoint,
                 admin_role_arns=tuple(args.get("admin_role_arns") or ()),
                 has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
@@ -181,6 +194,7 @@ class Karpenter:
                 cluster_name=args["cluster_name"],
                 kubeconfig=args["kubeconfig"],
                 chart=args["chart"],
+                requests=system_nodes.karpenter_requests(plan),
                 manifests=sorted_objects.karpenter,
                 repairs_nodes=plan.watching.node_health == "eks-agent",
             ),

@@ -43,13 +43,16 @@ _SCORERS = (("queue-scorer", 2), ("kv-cache-utilization-scorer", 2))
 _PREFIX_SCORER = ("prefix-cache-scorer", 3)
 """With the weights of the picker's own default; without the last one, requests go where there is most room."""
 
-_READABLE = (
-    ("", "pods"),
-    ("inference.networking.k8s.io", "inferencepools"),
-    ("llm-d.ai", "inferenceobjectives"),
-    ("llm-d.ai", "inferencemodelrewrites"),
-    ("inference.networking.x-k8s.io", "inferenceobjectives"),
-    ("inference.networking.x-k8s.io", "inferencemodelrewrites"),
+_READABLE = tuple(
+    (group, resource, (), ("get", "list", "watch"))
+    for group, resource in (
+        ("", "pods"),
+        ("inference.networking.k8s.io", "inferencepools"),
+        ("llm-d.ai", "inferenceobjectives"),
+        ("llm-d.ai", "inferencemodelrewrites"),
+        ("inference.networking.x-k8s.io", "inferenceobjectives"),
+        ("inference.networking.x-k8s.io", "inferencemodelrewrites"),
+    )
 )
 """What a picker watches in its namespace. The last four it watches only where the cluster has such kinds, and then waits
 for them."""
@@ -128,14 +131,14 @@ class EndpointPickerContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleContext(Context):
-    """Kinds that may be read in one namespace."""
+    """What may be done in one namespace."""
 
     template: ClassVar[str] = "role.yaml.j2"
     name: str
     namespace: str
     labels: Pairs
-    readable: Pairs
-    """API group and resource."""
+    rules: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...]
+    """API group, resource, the names that are meant (none: all), and what may be done with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +207,7 @@ def _contexts(
         ),
         config,
         ServiceAccountContext(name=picker, namespace=plan.stack, labels=own_labels),
-        RoleContext(name=picker, namespace=plan.stack, labels=own_labels, readable=_READABLE),
+        RoleContext(name=picker, namespace=plan.stack, labels=own_labels, rules=_READABLE),
         RoleBindingContext(
             name=picker, namespace=plan.stack, labels=own_labels, role=picker, service_account=picker
         ),

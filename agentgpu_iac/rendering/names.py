@@ -32,6 +32,7 @@ MODEL_CACHE_COMPONENT = "model-cache"
 ROUTER_COMPONENT = "router"
 ENDPOINT_PICKER_COMPONENT = "endpoint-picker"
 PROXY_COMPONENT = "model-proxy"
+BURST_SCALER_COMPONENT = "burst-scaler"
 """Components whose pods others must tell apart. An engine serves requests; a worker only works for one of them, on another
 node, and no Service or monitor may take one for the other."""
 

@@ -5,6 +5,7 @@ Each kind of pod has one policy that lists all it may do::
     callers' namespaces -> router, else engines  monitoring namespace -> metrics of engines, routers, pickers
     router -> engines                            fillers -> the models' source, over HTTPS
     Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
+    the burst scaler -> monitoring namespace, machines beside the cluster, the Kubernetes API and others over HTTPS
     callers' namespaces -> the proxy, and no further where it tells teams apart; the proxy -> router or engines, sellers, Redis
     everyone -> the cluster's DNS                pods of one replica <-> one another
     engines that stream their weights -> S3, over HTTPS, and the agent of Pod Identity
@@ -21,10 +22,12 @@ from typing import ClassVar, NamedTuple
 from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.plan.endpoints import CALLER_LABEL
 from agentgpu_iac.plan.nodes import AGENT_LABEL, TIER_LABEL
+from agentgpu_iac.rendering.address_ranges import LINK_LOCAL, PRIVATE, of_family
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
 from agentgpu_iac.rendering.names import (
     BASE,
+    BURST_SCALER_COMPONENT,
     COMPONENT_LABEL,
     ENDPOINT_PICKER_COMPONENT,
     ENGINE_COMPONENT,
@@ -50,12 +53,9 @@ _API_SERVER_PORTS = (443, 6443)
 """Of the Kubernetes API, whose address is no pod's and differs from cluster to cluster."""
 
 _ANYWHERE = ("0.0.0.0/0", "::/0")
-_LINK_LOCAL = ("169.254.0.0/16", "fd00:ec2::/32", "fe80::/10")
-"""The instance metadata service among others: nobody may ask it for the node's credentials."""
 _POD_IDENTITY = ("169.254.170.23/32", "fd00:ec2::23/128")
 _POD_IDENTITY_PORT = 80
 """The agent that gives pods on EKS the keys of their own role."""
-_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 class Port(NamedTuple):
@@ -133,6 +133,7 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
         *(_engine(plan, agent, agent.agent in routed) for agent in agents(plan)),
         *_router(plan),
         *_proxy(plan),
+        *_burst_scaler(plan),
         *_groups(plan),
         *_fillers(plan),
         *_streaming(plan),
@@ -198,7 +199,7 @@ def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
             _from_namespace(plan.router.gateway.namespace, Port("TCP", PICKER_PORT)),
             _from_namespace(plan.security.monitoring_namespace, Port("TCP", PICKER_METRICS_PORT)),
         )
-        watched = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
+        watched = _anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
         picker = _component(ENDPOINT_PICKER_COMPONENT)
         return (_policy(plan, ENDPOINT_PICKER_COMPONENT, picker, ingress=asked, egress=(engines, watched)),)
     on_ports = tuple((route.agent, Port("TCP", route.port)) for route in plan.router.routes if route.port is not None)
@@ -227,7 +228,7 @@ def _to_machines(plan: Plan) -> tuple[Rule, ...]:
     if joined is None:
         return ()
     ports = sorted({route.target_port for machine in joined.machines for route in machine.routes})
-    return (_anywhere((*_LINK_LOCAL, *_PRIVATE), *(Port("TCP", port) for port in ports)),)
+    return (_anywhere((*LINK_LOCAL, *PRIVATE), *(Port("TCP", port) for port in ports)),)
 
 
 def _asking_exporter(plan: Plan) -> tuple[Rule, ...]:
@@ -267,11 +268,11 @@ def _proxy(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     outside = bool(proxy.paid) or (plan.router is not None and plan.router.gateway is not None)
     egress = (
         Rule(namespaces=(), pods=inside, blocks=(), ports=()),
-        *((_anywhere(_LINK_LOCAL, Port("TCP", _HTTP_PORT), Port("TCP", _HTTPS_PORT)),) if outside else ()),
+        *((_anywhere(LINK_LOCAL, Port("TCP", _HTTP_PORT), Port("TCP", _HTTPS_PORT)),) if outside else ()),
         *(
             ()
             if proxy.redis_secret is None
-            else (_anywhere(_LINK_LOCAL, *(Port("TCP", port) for port in _REDIS_PORTS)),)
+            else (_anywhere(LINK_LOCAL, *(Port("TCP", port) for port in _REDIS_PORTS)),)
         ),
     )
     return (
@@ -283,6 +284,16 @@ def _proxy(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
             egress=egress,
         ),
     )
+
+
+def _burst_scaler(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """It asks Prometheus, the machines, the Kubernetes API, and over HTTPS their seller and wherever Pulumi's state is."""
+    if plan.joined is None or plan.joined.scaling is None or plan.joined.scaling.scaler is None:
+        return ()
+    prometheus = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
+    outside = _anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
+    asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan))
+    return (_policy(plan, BURST_SCALER_COMPONENT, _component(BURST_SCALER_COMPONENT), egress=asked),)
 
 
 def _from_pods(component: str, *ports: Port) -> Rule:
@@ -321,7 +332,7 @@ def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if all(pool.filler is None for pool in plan.node_pools):
         return ()
     api = (
-        (_anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS)),)
+        (_anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS)),)
         if has_startup_taint(plan)
         else ()
     )
@@ -331,14 +342,14 @@ def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
 def _source(plan: Plan) -> tuple[Rule, ...]:
     """The public addresses of the hub, on HTTPS; or S3, where an endpoint of your own network may stand for it."""
     if all(pool.filler is None or pool.filler.bucket is None for pool in plan.node_pools):
-        return (_https((*_LINK_LOCAL, *_PRIVATE)),)
+        return (_https((*LINK_LOCAL, *PRIVATE)),)
     return _bucket()
 
 
 def _bucket() -> tuple[Rule, ...]:
     """S3, where an endpoint of your own network may stand for it, and what gives a pod its keys."""
     agent = tuple(Block(address, ()) for address in _POD_IDENTITY)
-    return _https(_LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=((Port("TCP", _POD_IDENTITY_PORT),),))
+    return _https(LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=((Port("TCP", _POD_IDENTITY_PORT),),))
 
 
 def _streaming(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
@@ -360,8 +371,5 @@ def _https(forbidden: tuple[str, ...]) -> Rule:
 
 
 def _anywhere(forbidden: tuple[str, ...], *ports: Port) -> Rule:
-    blocks = tuple(
-        Block(anywhere, (tuple(block for block in forbidden if (":" in block) == (":" in anywhere)),))
-        for anywhere in _ANYWHERE
-    )
+    blocks = tuple(Block(anywhere, (of_family(forbidden, 6 if ":" in anywhere else 4),)) for anywhere in _ANYWHERE)
     return Rule(namespaces=(), pods=(), blocks=blocks, ports=(ports,))

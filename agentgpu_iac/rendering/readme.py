@@ -12,7 +12,7 @@ from typing import Final
 from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
 from agentgpu_iac.plan.endpoints import ADDRESS, endpoints
 from agentgpu_iac.plan.machine_paths import MACHINE_FOLDER, SECRETS_FILE, SETUP, pool_folder
-from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.plan.meanings import RANK_ORDER, RANKS, WARNINGS
 from agentgpu_iac.plan.pooling import first_answer_words, seats_words
 from agentgpu_iac.plan.watching import EXPORTER_MISSING
 from agentgpu_iac.rendering.dashboard import SIDECAR_LABEL
@@ -123,9 +123,9 @@ def _cost(plan: Plan) -> Iterator[str]:
 
 def _warnings(warnings: Sequence[Warning]) -> Iterator[str]:
     """By rank: what keeps agents from answering, what costs or leaks, what is good to know."""
-    for rank in ("serving", "safety-and-cost", "to-know"):
+    for rank in RANK_ORDER:
         for warning in warnings:
-            if RANKS.get(warning.code, "to-know") == rank:
+            if RANKS[warning.code] == rank:
                 agent = f"{warning.agent}: " if warning.agent else ""
                 remedy = WARNINGS[warning.code].remedy
                 yield f"- **{rank}** [{warning.code}] {agent}{warning.message}. To do: {remedy}."

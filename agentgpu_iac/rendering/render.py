@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.rendering.burst_scaler import burst_scaler_drafts
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
 from agentgpu_iac.rendering.gateway import gateway_drafts
@@ -64,6 +65,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
         *sharing_drafts(plan),
         *karpenter_drafts(plan),
         *scaling_drafts(plan),
+        *burst_scaler_drafts(plan),
         *monitoring_drafts(plan),
         *secret_drafts(plan),
         *gitops_drafts(plan),

@@ -38,6 +38,7 @@ _WAVES: Final = (
     ("PodMonitor", "ServiceMonitor", "PrometheusRule"),
     (),
     (
+        "CronJob",
         "DaemonSet",
         "Deployment",
         "EC2NodeClass",

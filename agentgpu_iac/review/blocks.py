@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final, Literal
 
+from agentgpu_iac.characters import visible
 from agentgpu_iac.review.columns import GAP, cut, fitted, padded, width_of, wrapped
-from agentgpu_iac.review.commonmark import code, fenced, inline, visible
+from agentgpu_iac.review.commonmark import code, fenced, inline
 
 Tone = Literal["", "good", "tight", "over", "quiet"]
 """What a figure or a sentence means: within its budget by far; over 90 % of it; over it; beside the point."""

@@ -9,6 +9,7 @@ from typing import Any
 from agentgpu_iac.calculators.rows import accelerator_capacity_gib, model_figures
 from agentgpu_iac.catalog.model import (
     Accelerator,
+    ClusterPod,
     EngineLimit,
     EngineParsers,
     EngineRelease,
@@ -17,6 +18,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    SystemMachine,
     VcpuQuota,
     VolumeType,
 )
@@ -171,6 +173,24 @@ def _quotas(catalog: Catalog) -> Listed:
     return _listed(columns, set(), [(cells(row), row) for row in catalog.quotas])
 
 
+def _system_machines(catalog: Catalog) -> Listed:
+    def cells(row: SystemMachine) -> tuple[str, ...]:
+        room = (f"{row.allocatable_cpu_milli:,}", f"{row.allocatable_memory_mib:,}", str(row.pods))
+        return (row.provider, row.name, str(row.vcpu), *room, f"{row.usd_per_hour:.4f}", row.region, row.date)
+
+    columns = ("provider", "machine", "vCPUs", "CPU for pods, m", "MiB for pods", "pods", "USD/h", "price of", "read")
+    return _listed(columns, {2, 3, 4, 5, 6}, [(cells(row), row) for row in catalog.system_machines])
+
+
+def _cluster_pods(catalog: Catalog) -> Listed:
+    def cells(row: ClusterPod) -> tuple[str, ...]:
+        asked = (str(row.replicas), f"{row.cpu_milli:,}", f"{row.memory_mib:,}")
+        return (row.name, row.comes_with, row.on, *asked, row.date)
+
+    columns = ("pods", "come with", "on", "replicas", "CPU, m", "MiB", "read")
+    return _listed(columns, {3, 4, 5}, [(cells(row), row) for row in catalog.cluster_pods])
+
+
 def _excluded(catalog: Catalog) -> Listed:
     def cells(row: Exclusion) -> tuple[str, ...]:
         return (row.kind, row.id, row.reason)
@@ -189,6 +209,8 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
     "volumes": _volumes,
     "kubernetes": _kubernetes,
     "quotas": _quotas,
+    "system-machines": _system_machines,
+    "cluster-pods": _cluster_pods,
     "excluded": _excluded,
 }
 

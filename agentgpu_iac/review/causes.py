@@ -11,7 +11,6 @@ from typing import Final, Literal
 from agentgpu_iac.plan import LedgerEntry, Plan, Workload
 from agentgpu_iac.review.comparing import shown
 from agentgpu_iac.spec.document import Document, camel
-from agentgpu_iac.spec.yaml_tree import MapNode, Node, ScalarNode, spelled
 
 _Kind = Literal["spec", "demand", "price", "catalog", "tool"]
 
@@ -20,8 +19,8 @@ class Cause(Document):
     """Something that is not the same and that no plan decides: it was asked otherwise, or a fact is another."""
 
     kind: _Kind
-    """spec: a field of the file. demand: the same, as the plan tells it. price: of a machine. catalog: the facts that the
-    plans rest on. tool: another version of agentgpu or its solver."""
+    """spec: a value that somebody wrote into the file. demand: what a plan of before tells of it. price: of a machine.
+    catalog: the facts that the plans rest on. tool: another version of agentgpu or its solver."""
     what: str
     before: str | None
     after: str | None
@@ -49,16 +48,6 @@ class Chain(Document):
     """Demand first, then what one replica needs, how fast it is, how many there are, on what, and what that costs."""
 
 
-_DEMAND: Final = (
-    "sessions_concurrent",
-    "sessions_peak",
-    "requests_per_session",
-    "context_tokens",
-    "latency_class",
-    "budget_ttft_ms",
-    "budget_tpot_ms",
-    "budget_e2e_ms",
-)
 _CHOSEN: Final = (
     "model",
     "precision",
@@ -72,63 +61,39 @@ _CHOSEN: Final = (
 _ENDINGS: Final = ("usdPerMonth", "usdPer1000")
 
 
-def spec_causes(before: Node, after: Node) -> tuple[Cause, ...]:
-    """Every value in which two files of agent stacks differ; agents are matched by their names."""
-    old, new = dict(_values(before, "")), dict(_values(after, ""))
-    return tuple(
-        Cause(kind="spec", what=what, before=old.get(what), after=new.get(what))
-        for what in dict.fromkeys((*old, *new))
-        if old.get(what) != new.get(what)
-    )
+def causes_of(before: Plan, after: Plan) -> tuple[Cause, ...]:
+    """What is not the same about that what two plans were made from: what was written, prices, facts, the tool."""
+    return (*_spec(before, after), *_prices(before, after), *_facts(before, after))
 
 
-def _values(node: Node, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ScalarNode):
-        yield path, shown(node.value)
-    elif isinstance(node, MapNode):
-        for key, value in node.entries.items():
-            step = spelled((key,))
-            yield from _values(
-                value, step if not path else f"{path}{step}" if step.startswith("[") else f"{path}.{step}"
-            )
-        if not node.entries:
-            yield path, "{}"
-    else:
-        names = [_name_of(item) for item in node.items]
-        by_name = None not in names and len({*names}) == len(names)
-        for index, item in enumerate(node.items):
-            yield from _values(item, f"{path}[{names[index] if by_name else index}]")
-        if not node.items:
-            yield path, "[]"
-
-
-def _name_of(node: Node) -> str | None:
-    name = node.entries.get("name") if isinstance(node, MapNode) else None
-    return str(name.value) if isinstance(name, ScalarNode) else None
-
-
-def causes_of(before: Plan, after: Plan, asked: tuple[Cause, ...] | None) -> tuple[Cause, ...]:
-    """What is not the same about that what two plans were made from."""
-    return (
-        *(_demand(before, after) if asked is None else asked),
-        *_prices(before, after),
-        *_facts(before, after),
-    )
-
-
-def _demand(before: Plan, after: Plan) -> Iterator[Cause]:
+def _spec(before: Plan, after: Plan) -> Iterator[Cause]:
+    """Every value that was written otherwise. A plan of before does not hold them, and what it holds is partly derived: of it
+    only that is told which a spec must say.
+    """
+    if before.written and after.written:
+        old, new = ({each.path: each.value for each in plan.written} for plan in (before, after))
+        for what in dict.fromkeys((*old, *new)):
+            if old.get(what) != new.get(what):
+                yield Cause(kind="spec", what=what, before=old.get(what), after=new.get(what))
+        return
     yield from _other("demand", before, after, {"target": "target"})
-    old = {agent.name: agent for agent in before.served_agents}
-    new = {agent.name: agent for agent in after.served_agents}
-    for name in dict.fromkeys((*old, *new)):
-        if name not in old or name not in new:
-            sides = ("there", None) if name in old else (None, "there")
+    agents = [{agent.name: agent for agent in plan.served_agents} for plan in (before, after)]
+    for name in dict.fromkeys((*agents[0], *agents[1])):
+        if any(name not in side for side in agents):
+            sides = ("there", None) if name in agents[0] else (None, "there")
             yield Cause(kind="demand", what=f"agent {name}", before=sides[0], after=sides[1])
             continue
-        yield from _other("demand", old[name], new[name], {field: f"{name}.{camel(field)}" for field in _DEMAND})
-        models = _model_of(before, old[name].deployment), _model_of(after, new[name].deployment)
+        models = [_model_of(plan, side[name].deployment) for plan, side in zip((before, after), agents, strict=True)]
         if models[0] != models[1]:
             yield Cause(kind="demand", what=f"{name}.model", before=models[0], after=models[1])
+    digests = [plan.provenance.spec_sha256[:12] for plan in (before, after)]
+    if digests[0] != digests[1]:
+        yield Cause(
+            kind="demand",
+            what="the spec, of which a plan of before keeps its digest alone",
+            before=digests[0],
+            after=digests[1],
+        )
 
 
 def _model_of(plan: Plan, deployment: str) -> str | None:
@@ -228,7 +193,8 @@ def _changed(name: str, was: object, becomes: object) -> Iterator[Term]:
 def _nodes(plan: Plan, tiers: list[Workload]) -> str:
     pools = dict.fromkeys(each.node_pool for each in tiers)
     return ", ".join(
-        f"{pool.min} to {pool.max} x {pool.instance_types[0]} ({' or '.join(pool.capacity_types)}, {pool.region})"
+        f"{f'{pool.min} to {pool.max}' if pool.min != pool.max else pool.max} x {pool.instance_types[0]} "
+        f"{' or '.join(pool.capacity_types)} in {pool.region}"
         for pool in plan.node_pools
         if pool.name in pools
     )

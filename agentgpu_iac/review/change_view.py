@@ -12,6 +12,7 @@ from typing import Final
 
 from agentgpu_iac.review.blocks import Block, Folded, Heading, Listing, Paragraph, Table, markdown
 from agentgpu_iac.review.causes import Cause, Chain, Term
+from agentgpu_iac.review.cost_view import thousand
 from agentgpu_iac.review.diff import Change, FitChange, MoneyChange, PlanDiff, SecurityChange
 
 MOST_LINES: Final = 60
@@ -27,37 +28,75 @@ _TERMS_OF_A_CHAIN: Final = 14
 
 
 def diff_view(found: PlanDiff) -> tuple[Block, ...]:
-    """The difference as blocks: what it costs before what it touches."""
+    """The difference whole: what it costs before what it touches."""
     if says_nothing(found):
-        return (Paragraph(text="The two plans are the same."),)
+        return (Paragraph(text=SAME),)
     blocks: list[Block] = [Paragraph(text=" ".join(costs(found)))]
+    for part in (
+        security_blocks,
+        why_blocks,
+        money_blocks,
+        fit_blocks,
+        field_blocks,
+        warning_blocks,
+        file_blocks,
+    ):
+        blocks += part(found)
+    return tuple(blocks)
+
+
+SAME: Final = "The two plans are the same."
+
+
+def security_blocks(found: PlanDiff) -> Iterator[Block]:
+    """What is reviewed first."""
     if found.security:
         rows = tuple(
             (each.where, each.field, _side(each.before), _side(each.after), each.reason) for each in found.security
         )
-        blocks += [
-            Heading(text="Look at these first"),
-            Table(columns=("where", "field", "before", "after", "why first"), rows=rows),
-        ]
+        yield Heading(text="Look at these first")
+        yield Table(columns=("where", "field", "before", "after", "why first"), rows=rows)
+
+
+def why_blocks(found: PlanDiff) -> Iterator[Block]:
+    """Causes, and for each deployment the sums that moved."""
     if found.causes or found.chains:
-        blocks += [Heading(text="Why"), *_why(found)]
-    blocks += _money_blocks(found)
+        yield Heading(text="Why")
+        yield from _why(found)
+
+
+def fit_blocks(found: PlanDiff) -> Iterator[Block]:
+    """Promises against their budgets."""
     if found.fit:
-        blocks += [Heading(text="Against the budgets"), _fit_table(found.fit)]
+        yield Heading(text="Against the budgets")
+        yield fit_table(found.fit)
+
+
+def field_blocks(found: PlanDiff) -> Iterator[Block]:
+    """Every field, part by part."""
     for where in dict.fromkeys(change.where for change in found.changes):
         fields = tuple(
             (change.field or "(all of it)", _side(change.before), _side(change.after))
             for change in found.changes
             if change.where == where
         )
-        blocks += [Heading(text=where), Table(columns=("field", "before", "after"), rows=fields)]
-    if found.new_warnings:
-        blocks += [Heading(text="New warnings"), Listing(items=found.new_warnings)]
-    if found.gone_warnings:
-        blocks += [Heading(text="Warnings that go"), Listing(items=found.gone_warnings)]
+        yield Heading(text=where)
+        yield Table(columns=("field", "before", "after"), rows=fields)
+
+
+def warning_blocks(found: PlanDiff) -> Iterator[Block]:
+    """Warnings that come and go."""
+    for title, warnings in (("New warnings", found.new_warnings), ("Warnings that go", found.gone_warnings)):
+        if warnings:
+            yield Heading(text=title)
+            yield Listing(items=warnings)
+
+
+def file_blocks(found: PlanDiff) -> Iterator[Block]:
+    """Files of the rendered folders."""
     if found.files is not None and not found.files.is_empty:
-        blocks += [Heading(text="Files"), Listing(items=tuple(_file_lines(found)))]
-    return tuple(blocks)
+        yield Heading(text="Files")
+        yield Listing(items=tuple(_file_lines(found)))
 
 
 def says_nothing(found: PlanDiff) -> bool:
@@ -98,11 +137,16 @@ def _because(chain: Chain) -> str:
 
 def chain_words(chain: Chain, most: int = _CHAIN_TERMS) -> str:
     """A chain in one sentence: the causes, then the terms that moved, the money last."""
+    return f"{chain.deployment}: because {_because(chain)}: {chain_steps(chain, most)}"
+
+
+def chain_steps(chain: Chain, most: int) -> str:
+    """What followed for a deployment, as many terms as there is room for."""
     told = [*_told(chain.terms, most)]
     steps = [f"{term.name} {' -> '.join(_figures(term))}" for term in told]
     left = len(chain.terms) - len(told)
     more = f" ({left} more terms moved)" if left else ""
-    return f"{chain.deployment}: because {_because(chain)}: {'; then '.join(steps)}{more}"
+    return f"{'; then '.join(steps)}{more}"
 
 
 def _figures(term: Term) -> tuple[str, str]:
@@ -131,23 +175,27 @@ _TOLD: Final = (
 
 
 def _told(terms: Sequence[Term], most: int) -> Iterator[Term]:
+    """The first of those that a sentence tells, and what it costs in the end."""
     names = {name: rank for rank, name in enumerate(_TOLD)}
     ranked = sorted(terms, key=lambda term: (term.name.partition(" of ")[0] not in names, terms.index(term)))
-    kept = ranked[:most]
+    money = [term for term in terms if term.name.partition(" of ")[0] == _TOLD[-1]][:1]
+    kept = [*[term for term in ranked if term not in money][: most - len(money)], *money]
     yield from (term for term in terms if term in kept)
 
 
-def _money_blocks(found: PlanDiff) -> Iterator[Block]:
+def money_blocks(found: PlanDiff) -> Iterator[Block]:
+    """What agents and node pools cost, before and after."""
     for title, items in (("agent", found.agents), ("node pool", found.pools)):
         if items:
             yield Heading(text=f"Cost by {title}")
-            yield _money_table(title, items)
+            yield money_table(title, items)
 
 
-def _money_table(title: str, items: Sequence[MoneyChange]) -> Table:
+def money_table(title: str, items: Sequence[MoneyChange]) -> Table:
+    """A month of each, and a thousand of what is asked of it."""
     has_thousand = any(each.before_usd_per_1000 or each.after_usd_per_1000 for each in items)
     return Table(
-        columns=(title, "USD a month", "change", *(("USD per 1,000",) if has_thousand else ())),
+        columns=(title, "USD a month", "change", *((thousand(each.asked for each in items),) if has_thousand else ())),
         rows=tuple(
             (
                 each.name,
@@ -170,7 +218,8 @@ def _usd(value: Decimal | None) -> str:
     return "-" if value is None else f"{value:,.2f}"
 
 
-def _fit_table(items: Sequence[FitChange]) -> Table:
+def fit_table(items: Sequence[FitChange]) -> Table:
+    """Each promise before and after, beside its budget."""
     return Table(
         columns=("workload", "promise", "before", "after"),
         rows=tuple(
@@ -224,19 +273,19 @@ def _comment(found: PlanDiff, name: str, level: str, most: int) -> Iterator[Bloc
     if level:
         yield Paragraph(text=level)
     if says_nothing(found):
-        yield Paragraph(text="The two plans are the same.")
+        yield Paragraph(text=SAME)
         return
     yield Paragraph(text=" ".join(costs(found)))
     if found.security:
         yield Paragraph(text="Look at these first:")
-        yield Listing(items=_some(tuple(map(_security_words, found.security)), most, "more of them are below"))
+        yield Listing(items=_some(tuple(map(security_words, found.security)), most, "more of them are below"))
     if found.causes or found.chains:
         yield Paragraph(text="Why:")
         yield Listing(items=_some(tuple(_reasons(found)), most, "more are in the JSON"))
     if found.agents:
-        yield _rest(_money_table("agent", found.agents), most)
+        yield _rest(money_table("agent", found.agents), most)
     if found.fit:
-        yield _rest(_fit_table(found.fit), most)
+        yield _rest(fit_table(found.fit), most)
     details = tuple(_details(found))
     if details:
         table = Table(columns=("of", "what changes"), rows=details)
@@ -260,10 +309,15 @@ def _details(found: PlanDiff) -> Iterator[tuple[str, str]]:
     for title, is_of in (("engine arguments", True), ("", False)):
         parts: dict[str, list[str]] = {}
         for change in found.changes:
-            if (".args[" in change.field or change.field.endswith(".args")) is is_of:
+            if is_flag(change) is is_of:
                 parts.setdefault(change.where, []).append(_change_words(change))
         for where, said in parts.items():
             yield f"{title} {where}".strip(), _short("; ".join(said), 6_000)
+
+
+def is_flag(change: Change) -> bool:
+    """Whether it is an argument of an engine."""
+    return ".args[" in change.field or change.field.endswith(".args")
 
 
 def _change_words(change: Change) -> str:
@@ -297,7 +351,8 @@ def _short(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-def _security_words(change: SecurityChange) -> str:
+def security_words(change: SecurityChange) -> str:
+    """A change that comes first, in a line."""
     was, becomes = _short(_side(change.before), _MOST_VALUE), _short(_side(change.after), _MOST_VALUE)
     return f"{change.where}: {change.field} {was} -> {becomes} ({change.reason})"
 
@@ -310,10 +365,18 @@ def _reasons(found: PlanDiff) -> Iterator[str]:
 
 def headline(found: PlanDiff) -> str:
     """What it comes to, in a few words."""
-    delta = found.expected_delta_usd_per_month
     if says_nothing(found):
         return "nothing changes"
-    return "the cost stays" if not delta else f"{delta:+,.2f} USD a month"
+    if delta := found.expected_delta_usd_per_month:
+        return f"{delta:+,.2f} USD a month"
+    if delta := found.baseline_delta_usd_per_month or found.peak_delta_usd_per_hour:
+        of = "a month at rest" if found.baseline_delta_usd_per_month else "an hour at the peak"
+        return f"{delta:+,.2f} USD {of}"
+    return "the sum stays, the agents' parts of it move" if _parts_move(found) else "the cost stays"
+
+
+def _parts_move(found: PlanDiff) -> bool:
+    return any(each.delta_usd_per_month for each in (*found.agents, *found.pools))
 
 
 def costs(found: PlanDiff) -> Iterator[str]:
@@ -324,6 +387,8 @@ def costs(found: PlanDiff) -> Iterator[str]:
     yield f"Peak: USD {_change(found.peak_usd_per_hour_before, found.peak_usd_per_hour_after, hour, 'an hour')}."
     if found.expected_delta_usd_per_month != month:
         yield f"With the expected burst hours: {found.expected_delta_usd_per_month:+,.2f} USD a month."
+    if not found.expected_delta_usd_per_month and _parts_move(found):
+        yield "The sum stays; what moves below are the parts that agents and node pools have in it."
 
 
 def _change(before: Decimal, after: Decimal, delta: Decimal, time: str) -> str:

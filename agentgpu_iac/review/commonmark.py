@@ -9,9 +9,10 @@ mentions and references after Markdown is read, when the backslash is gone.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Final
+
+from agentgpu_iac.characters import visible
 
 _PLAIN_WORD: Final = re.compile(
     r"""["'(]*                                   # opening
@@ -32,26 +33,6 @@ _MEANS_MORE: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-
-
-def visible(text: str) -> str:
-    """The text with everything in it that a reader cannot see, or that moves what he sees, spelled out.
-
-    Control characters become their pictures (a line break ``␊``), others their number: ``⟨U+202E⟩``.
-    """
-    return "".join(map(_visible, text)) if not text.isascii() or not text.isprintable() else text
-
-
-def _visible(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    kind = unicodedata.category(character)
-    if character == " " or not (kind in ("Zs", "Zl", "Zp") or kind.startswith("C")):
-        return character
-    return f"⟨U+{code:04X}⟩"
 
 
 def inline(text: str, *, cell: bool = False) -> str:

@@ -17,6 +17,7 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
     "apiVersion": "the format, not what is planned",
     "headline": "a sentence made of figures that are compared",
     "facts": "the same, sentence by sentence",
+    "written": "what was asked, which is told as causes; what follows from it is compared",
     "provenance": "what a plan was made from, not what it decides",
     "ledger": "the sums behind figures that are compared",
     "rejections": "what was looked at and not taken; what was taken is compared",
@@ -84,6 +85,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.StartTarget: ("agent", "warm_replicas"),
     p.SkyServicePlan: ("name",),
     p.Trigger: ("name",),
+    p.Written: ("path",),
     p.VcpuNeed: ("provider", "region", "capacity_type", "name"),
     p.Workload: ("name",),
 }

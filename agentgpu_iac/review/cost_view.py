@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentgpu_iac.plan import CallCost, Plan
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Table
@@ -21,8 +21,14 @@ def _by_agent(plan: Plan) -> Iterator[Block]:
     if len(costs) < 2 and all(each.usd_per_1000 is None for each in costs):
         return
     yield Heading(text="Cost by agent")
-    yield Table(
-        columns=("agent", "USD a month", "asked a month", "USD per 1,000"),
+    yield agents_table(plan)
+
+
+def agents_table(plan: Plan) -> Table:
+    """What each agent causes, and a thousand of what is asked of it."""
+    costs = plan.cost.by_agent
+    return Table(
+        columns=("agent", "USD a month", "asked a month", thousand(each.asked for each in costs)),
         rows=tuple(
             (
                 each.agent,
@@ -34,6 +40,11 @@ def _by_agent(plan: Plan) -> Iterator[Block]:
         ),
         right=frozenset({1, 2, 3}),
     )
+
+
+def thousand(asked: Iterable[str]) -> str:
+    """What a column of prices is of: a thousand conversations, requests, or the one of some agents and the other of others."""
+    return f"USD per 1,000 {' or '.join(sorted({*asked}))}"
 
 
 def _beside(plan: Plan) -> Iterator[Block]:
@@ -66,7 +77,7 @@ def _calls(plan: Plan) -> Iterator[Block]:
         columns=(
             "agent",
             "seller",
-            "USD per 1,000",
+            thousand(call.asked for call in calls),
             "called, USD a month",
             "self-hosted",
             "break-even a day",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from agentgpu_iac.plan import AgentCost, Plan
 from agentgpu_iac.review.causes import Cause, Chain, causes_of, chains_of
@@ -25,6 +26,8 @@ class Change(Document):
     after: str | None
     section: Section = "running"
     """What it is about."""
+    deployment: str | None = None
+    """Deployment that it is of; null: of the stack, or of nodes, which several may share."""
 
 
 class SecurityChange(Document):
@@ -47,6 +50,8 @@ class MoneyChange(Document):
     before_usd_per_1000: Money | None = None
     """A thousand conversations or requests of an agent; null: how many there are is not said."""
     after_usd_per_1000: Money | None = None
+    asked: Literal["conversations", "requests"] = "conversations"
+    """What is counted in thousands."""
 
     @property
     def delta_usd_per_month(self) -> Decimal:
@@ -131,22 +136,19 @@ _PARTS: Final = (
 """Parts of a plan that a reader looks for by name; everything else is told of the stack."""
 
 
-def diff(
-    before: Plan, after: Plan, *, files: FileChanges | None = None, asked: tuple[Cause, ...] | None = None
-) -> PlanDiff:
+def diff(before: Plan, after: Plan, *, files: FileChanges | None = None) -> PlanDiff:
     """Compare two plans in everything that is not excepted, parts and items of lists matched by name.
 
     Args:
         before: The first plan.
         after: The second plan.
         files: How their rendered folders differ, where that was looked at.
-        asked: What differs in their specs, where both are at hand.
     """
     found = [*_of_the_stack(before, after)]
     for kind, field in _PARTS:
         found += _of_parts(kind, field, getattr(before, field), getattr(after, field))
     old, new = set(map(sentence, before.warnings)), set(map(sentence, after.warnings))
-    causes = causes_of(before, after, asked)
+    causes = causes_of(before, after)
     return PlanDiff(
         before=before.stack,
         after=after.stack,
@@ -190,12 +192,28 @@ def _of_parts(kind: str, field: str, before: tuple[Document, ...], after: tuple[
     old, new = named(before), named(after)
     for name in sorted({*old, *new}):
         where, place = f"{kind} {name}", camel(field)
+        deployment = getattr(new.get(name) or old[name], "agent", None)
         if name not in new or name not in old:
             sides = (PRESENT, None) if name in old else (None, PRESENT)
-            yield place, Change(where=where, field="", before=sides[0], after=sides[1], section="capacity")
+            yield (
+                place,
+                Change(
+                    where=where, field="", before=sides[0], after=sides[1], section="capacity", deployment=deployment
+                ),
+            )
         else:
             for path, below, was, becomes in differences(old[name], new[name], place):
-                yield below, Change(where=where, field=path, before=was, after=becomes, section=section_of(below))
+                yield (
+                    below,
+                    Change(
+                        where=where,
+                        field=path,
+                        before=was,
+                        after=becomes,
+                        section=section_of(below),
+                        deployment=deployment,
+                    ),
+                )
 
 
 def _security(found: list[_Placed]) -> Iterator[SecurityChange]:
@@ -208,17 +226,33 @@ def _security(found: list[_Placed]) -> Iterator[SecurityChange]:
 
 
 def _inside(before: Plan, after: Plan) -> Iterator[SecurityChange]:
-    """What comes and goes with a whole part: its images, Secrets and who may reach it."""
+    """What comes and goes with a whole part: its images, Secrets and who may reach it.
+
+    What goes with one part and comes alike with another of its kind, as with a node pool of another machine, is no change.
+    """
     for kind, field in _PARTS:
-        old, new = named(getattr(before, field)), named(getattr(after, field))
-        for name in sorted({*old} ^ {*new}):
-            for path, place, value in leaves(new.get(name) or old[name], kind=camel(field), into_lists=True):
-                reason = security_reason(place, path)
-                if reason and value not in ("", "none"):
-                    sides = (None, value) if name in new else (value, None)
-                    yield SecurityChange(
-                        where=f"{kind} {name}", field=path, before=sides[0], after=sides[1], reason=reason
-                    )
+        gone, come = ([*_sensitive(field, *sides)] for sides in ((before, after), (after, before)))
+        stays = Counter((path, value) for _, path, value, _ in gone) & Counter(
+            (path, value) for _, path, value, _ in come
+        )
+        for found, is_new in ((gone, False), (come, True)):
+            left = Counter(stays)
+            for name, path, value, reason in found:
+                if left[path, value]:
+                    left[path, value] -= 1
+                    continue
+                sides = (None, value) if is_new else (value, None)
+                yield SecurityChange(where=f"{kind} {name}", field=path, before=sides[0], after=sides[1], reason=reason)
+
+
+def _sensitive(field: str, plan: Plan, other: Plan) -> Iterator[tuple[str, str, str, str]]:
+    """Of the parts that the other plan lacks: name, path of a field, what it holds, and why it comes first."""
+    mine, there = (named(getattr(each, field)) for each in (plan, other))
+    for name in sorted({*mine} - {*there}):
+        for path, place, value in leaves(mine[name], kind=camel(field), into_lists=True):
+            reason = security_reason(place, path)
+            if reason and value not in ("", "none"):
+                yield name, path, value, reason
 
 
 def _spot_under_users(before: Plan, after: Plan) -> Iterator[SecurityChange]:
@@ -261,6 +295,7 @@ def _agents(before: Plan, after: Plan) -> Iterator[MoneyChange]:
             after_usd_per_month=month(new, name),
             before_usd_per_1000=thousand(old, name),
             after_usd_per_1000=thousand(new, name),
+            asked=(new.get(name) or old[name]).asked,
         )
         for name in dict.fromkeys((*old, *new))
     )

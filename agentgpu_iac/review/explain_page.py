@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.plan import LedgerEntry, Plan, Workload
+from agentgpu_iac.plan.meanings import RANK_ORDER
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, tone_of
 from agentgpu_iac.review.explain import explain, explained
 from agentgpu_iac.review.plan_page import reasons
 from agentgpu_iac.review.plan_view import gap_sentence, money_blocks, replicas, sentence
 from agentgpu_iac.review.proof_view import proof_blocks
 from agentgpu_iac.review.served_view import served_blocks
-from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, grouped
+from agentgpu_iac.review.warning_groups import RANK_TITLES, grouped
 
 TOPICS: Final = ("cost", "warnings")
 """What may stand in an agent's place; an agent of that name goes first."""

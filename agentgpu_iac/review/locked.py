@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgpu_iac.plan import Plan, Provenance
 from agentgpu_iac.review.blocks import Block, Paragraph
-from agentgpu_iac.review.change_view import diff_view
+from agentgpu_iac.review.change_page import diff_page
 from agentgpu_iac.review.diff import PlanDiff, diff
 from agentgpu_iac.spec.document import Document
 
@@ -29,9 +29,9 @@ def since(saved: Plan, now: Plan) -> Since:
     return Since(saved=saved.provenance, now=now.provenance, difference=diff(saved, now))
 
 
-def locked_view(found: Since) -> tuple[Block, ...]:
-    """What changed for which reason, and then what that changes."""
-    return (Paragraph(text=_reason(found)), *diff_view(found.difference))
+def locked_view(found: Since, saved: str, spec: str) -> tuple[Block, ...]:
+    """What changed for which reason, and then a page of what that changes."""
+    return (Paragraph(text=_reason(found)), *diff_page(found.difference, saved, spec))
 
 
 def _reason(found: Since) -> str:

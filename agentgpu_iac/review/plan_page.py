@@ -14,13 +14,13 @@ from agentgpu_iac.review.blocks import MARKS, Block, Commands, Heading, Listing,
 from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.plan_view import bar, replicas
 from agentgpu_iac.review.proof_view import proof_blocks
-from agentgpu_iac.review.warning_groups import WarningGroup, grouped
+from agentgpu_iac.review.warning_groups import grouped
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 _SHOWN_AGENTS = 6
 """Agents whose part of the cost is named; of more, as many that cause most of it."""
 _SHOWN_REASONS = 3
-_SHOWN_TO_KNOW = 3
+_SHOWN_TO_KNOW = 2
 """Warnings that are only good to know, as many are named; of those that matter more, all."""
 STANDARD_INPUT = "-"
 _TONES: Final[dict[Rank, Tone]] = {"serving": "over", "safety-and-cost": "tight", "to-know": ""}
@@ -279,14 +279,9 @@ def _warnings(plan: Plan, spec_path: str) -> Iterator[Block]:
     named = [*matter, *known[:_SHOWN_TO_KNOW]]
     more = [group.code for group in known[_SHOWN_TO_KNOW:]]
     yield Heading(text=f"Warnings ({len(plan.warnings)}, the worst first)")
-    lines = tuple(_marked_first(group) for group in named)
+    lines = tuple(f"{group.rank}: {group.line}" for group in named)
     tones = tuple(_TONES[group.rank] for group in named)
     if more:
         lines += (f"and {', '.join(more)}: agentgpu explain {shlex.quote(spec_path)} warnings",)
         tones += ("quiet",)
     yield Listing(items=lines, tones=tones, one_line=True)
-
-
-def _marked_first(group: WarningGroup) -> str:
-    tone = _TONES[group.rank]
-    return f"{MARKS[tone]} {group.line}" if tone in MARKS else group.line

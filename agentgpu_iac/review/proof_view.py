@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan import Plan, ProofPlan
 from agentgpu_iac.review.blocks import Block, Heading, Paragraph, Table
 
 
@@ -15,7 +15,18 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
         return
     yield Heading(text="Proof")
     yield Table(
-        columns=("agent", "wanted", "inside TTFT", "inside TPOT", "95 % interval", "refused", "lost", "warm", "holds"),
+        columns=(
+            "agent",
+            "wanted",
+            "inside TTFT",
+            "inside TPOT",
+            "95 % interval",
+            "refused",
+            "lost",
+            "warm",
+            "burst",
+            "holds",
+        ),
         rows=tuple(
             (
                 each.agent,
@@ -26,6 +37,7 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
                 f"{each.refused:,}",
                 f"{each.lost:,}",
                 _replicas(each.warm_replicas_before, each.warm_replicas),
+                _replicas(each.burst_replicas_before, each.burst_replicas),
                 "yes" if each.holds else "no",
             )
             for each in shown
@@ -35,10 +47,55 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
     first = shown[0]
     requests = sum(each.requests for each in shown)
     text = f"Simulated: {requests:,} requests, {first.traffic}, {first.hours:g} h for each of {len(first.seeds)} seeds."
+    text += f" {first.plans} plans were simulated; an hour of this traffic costs USD {first.usd_per_hour:,.2f}"
+    text += (
+        "." if first.usd_per_hour == first.usd_per_hour_before else f", and {first.usd_per_hour_before:,.2f} before."
+    )
     if plan.cost.baseline_usd_per_month != first.usd_per_month_before:
         now = plan.cost.baseline_usd_per_month
         text += f" The warm part costs USD {now:,.2f} a month, and {first.usd_per_month_before:,.2f} before."
     yield Paragraph(text=text)
+    for each in shown:
+        if each.constraint is not None:
+            yield Paragraph(text=_refusal(each), tone="over")
+    if first.written:
+        yield Paragraph(text=f"Changed until it held; to keep it, write into the spec: {first.written}")
+    if plan.nines:
+        yield Heading(text="What each further nine costs")
+        yield Table(
+            columns=(
+                "of requests",
+                "holds",
+                "lowest end",
+                "warm replicas",
+                "USD a month",
+                "more",
+                "USD an hour, burst in",
+            ),
+            rows=tuple(
+                (
+                    f"{each.wanted_ratio:.6g}",
+                    "yes" if each.holds else "no",
+                    f"{each.low_ratio:.3%}",
+                    str(each.warm_replicas),
+                    f"{each.usd_per_month:,.2f}",
+                    f"{each.more_usd_per_month:+,.2f}",
+                    f"{each.usd_per_hour:,.2f}",
+                )
+                for each in plan.nines
+            ),
+            right=frozenset(range(2, 7)),
+        )
+
+
+def _refusal(proof: ProofPlan) -> str:
+    if proof.constraint == "lost":
+        return f"{proof.agent}: {proof.limit:,.0f} requests were lost, and none may be."
+    budget = "TTFT" if proof.constraint == "inside-ttft" else "TPOT"
+    return (
+        f"{proof.agent}: {proof.constraint}: {proof.need:.4%} of the requests must be within the {budget} budget, and "
+        f"{proof.limit or 0.0:.4%} are for sure in the best of {proof.plans} plans."
+    )
 
 
 def _share(ratio: float | None) -> str:

@@ -17,7 +17,7 @@ def simulation_view(found: SimulationAnswer) -> tuple[Block, ...]:
 
 
 def _blocks(found: SimulationAnswer) -> Iterator[Block]:
-    yield Paragraph(text=_headline(found), tone="good" if found.holds else "over")
+    yield Paragraph(text=simulation_headline(found), tone="good" if found.holds else "over")
     yield Heading(text="Promised and simulated")
     yield _promises(found.agents)
     yield Heading(text="What users saw, in ms")
@@ -56,7 +56,8 @@ def _blocks(found: SimulationAnswer) -> Iterator[Block]:
         yield Listing(items=found.warnings)
 
 
-def _headline(found: SimulationAnswer) -> str:
+def simulation_headline(found: SimulationAnswer) -> str:
+    """Whether it holds, and what was sent."""
     verdict = "holds every budget" if found.holds else "does not hold every budget"
     requests = sum(agent.requests for agent in found.agents)
     return f"{found.stack} {verdict}: {requests:,} requests in {found.hours:g} h, {found.traffic}, seed {found.seed}."

@@ -7,10 +7,8 @@ from typing import Final
 
 from agentgpu_iac.plan import Plan, Warning
 from agentgpu_iac.plan.codes import WarningCode
-from agentgpu_iac.plan.meanings import RANKS, WARNINGS, Rank
+from agentgpu_iac.plan.meanings import RANK_ORDER, RANKS, WARNINGS, Rank
 
-RANK_ORDER: Final[tuple[Rank, ...]] = ("serving", "safety-and-cost", "to-know")
-"""The worst first."""
 RANK_TITLES: Final[dict[Rank, str]] = {
     "serving": "Agents may not answer, or late",
     "safety-and-cost": "Money or access",
@@ -45,7 +43,7 @@ def grouped(plan: Plan) -> tuple[WarningGroup, ...]:
     codes = tuple(dict.fromkeys(warning.code for warning in plan.warnings))
     groups = [
         WarningGroup(
-            rank=RANKS.get(code, "to-know"),
+            rank=RANKS[code],
             code=code,
             warnings=tuple(warning for warning in plan.warnings if warning.code == code),
             remedy=WARNINGS[code].remedy,

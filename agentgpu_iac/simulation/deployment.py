@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -36,13 +36,11 @@ class Held:
 class Deployment:
     """Replicas of one deployment, in time."""
 
-    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int, *, shares_prefix: bool) -> None:
+    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int, *, shared: Mapping[str, int]) -> None:
         self.name = tiers[0].agent
         self.baseline = tiers[0]
         self.burst = next((tier for tier in tiers if tier.tier == "burst" and tier.replicas.max), None)
-        self.engines: dict[str, Engine] = {
-            tier.tier: engine_of(tier, _speed(tier), shares_prefix=shares_prefix) for tier in tiers
-        }
+        self.engines: dict[str, Engine] = {tier.tier: engine_of(tier, _speed(tier), shared) for tier in tiers}
         self.pools: dict[str, NodePool] = {tier.tier: plan.pool(tier.node_pool) for tier in tiers}
         routes = () if plan.router is None else plan.router.routes
         self.route: RoutePlan | None = next((each for each in routes if each.leads_to == self.name), None)
@@ -64,6 +62,9 @@ class Deployment:
         self.most_burst = 0
         self.burst_starts = 0
         self.reclaimed = 0
+        self.failed = 0
+        self.refused_machines = 0
+        self.rolled = 0
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.paid_ms: dict[str, float] = {tier.tier: 0.0 for tier in tiers}
@@ -82,15 +83,20 @@ class Deployment:
         self.replicas.append(replica)
         return replica
 
-    def start_s(self, now_ms: float) -> float:
-        """How long the start of a burst replica takes: lognormal with the plan's likely and cautious figures."""
-        assert self.burst is not None  # noqa: S101 - only bursts start
-        start = self.burst.cold_start_s
+    def has_idle_node(self, tier: str, now_ms: float) -> bool:
+        """Whether a burst node still waits empty."""
         self.idle_nodes = [until for until in self.idle_nodes if until > now_ms]
+        return tier == "burst" and bool(self.idle_nodes)
+
+    def start_s(self, tier: str, now_ms: float, *, on_its_node: bool = False) -> float:
+        """How long the start of a replica takes: lognormal with the plan's likely and cautious figures."""
+        start = self.engines[tier].workload.cold_start_s
         likely, upper = start.total, start.upper.total
-        if self.idle_nodes:
+        if self.has_idle_node(tier, now_ms):
             since = self.idle_nodes.pop(0) - self.pools["burst"].idle_s * 1000
             self.paid_ms["burst"] += now_ms - since
+            on_its_node = True
+        if on_its_node:
             likely, upper = start.warm_node_total, start.upper.warm_node_total
         sigma = math.log(max(1.0, upper / likely)) / _P95 if likely else 0.0
         return likely * math.exp(sigma * _normal(self.chance))
@@ -121,7 +127,7 @@ class Deployment:
         self._by_number.pop(replica.number)
         self.paid_ms[tier] += now_ms - replica.claimed_ms
         self._count(replica)
-        if node_stays:
+        if node_stays and tier == "burst":
             self.idle_nodes.append(now_ms + self.pools[tier].idle_s * 1000)
 
     def settle_bill(self, now_ms: float) -> None:
@@ -167,7 +173,9 @@ class Deployment:
         return tuple(engine.workload for engine in self.engines.values())
 
     def tries(self, session: Session) -> Iterator[Replica]:
-        """Replicas in the order in which the router asks them."""
+        """Replicas in the order in which the router asks them; none where all are away."""
+        if not self.routed:
+            return
         if self.is_picked or not self.is_affine:
             yield from self._in_turn() if not self.is_picked else self._picked(session)
             return
@@ -187,16 +195,13 @@ class Deployment:
 
     def _picked(self, session: Session) -> Iterator[Replica]:
         """The picker weighs queues and prefixes: the session's own replica while it has a seat free, else the emptiest."""
-        if not self.routed:
-            return
         key = _fullness(session.key)
         yield min(self.routed, key=key)
 
-    @property
-    def burst_drain_ms(self) -> float:
-        """From leaving the router to the end of a burst replica, at most."""
-        assert self.burst is not None  # noqa: S101 - only bursts end
-        return 1000.0 * (self.burst.drain.pre_stop_s + self.burst.drain.shutdown_timeout_s)
+    def drain_ms(self, replica: Replica) -> float:
+        """From leaving the router to the end of a replica, at most."""
+        drain = replica.engine.workload.drain
+        return 1000.0 * (drain.pre_stop_s + drain.shutdown_timeout_s)
 
     @property
     def most_tries(self) -> int:

@@ -14,15 +14,14 @@ from typing import Any, Final
 
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.simulation.deployment import FOUND_AFTER_MS, Deployment, Held
+from agentgpu_iac.simulation.deployment import Deployment, Held
+from agentgpu_iac.simulation.machines import Machines
 from agentgpu_iac.simulation.measures import AgentMeasures
+from agentgpu_iac.simulation.mishaps import Run
 from agentgpu_iac.simulation.replica import Call, Replica
-from agentgpu_iac.simulation.scaler import HPA_S, SCRAPE_S, Scaler
 from agentgpu_iac.simulation.sessions import Session
 from agentgpu_iac.sizing.stepping import Asked
 
-CLIENT_TRIES: Final = 3
-"""Times that a client sends a request: the OpenAI and Anthropic SDKs retry twice (``DEFAULT_MAX_RETRIES``)."""
 _RETRY_AFTER_MS: Final = 1_000.0
 """What NGINX asks for as rendered; both SDKs heed it."""
 _BACKOFF_MS: Final = 500.0
@@ -41,12 +40,10 @@ class Fleet:
         plan: Plan,
         deployments: Mapping[str, Deployment],
         measures: Mapping[str, AgentMeasures],
+        run: Run,
         *,
-        warm_ms: float,
-        end_ms: float,
-        seed: int,
-        reclaims_per_hour: float = 0.0,
         follow: Callable[[Session], None] | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> None:
         self.now_ms = 0.0
         self._events: list[tuple[float, int, Handler, Any]] = []
@@ -56,15 +53,16 @@ class Fleet:
             agent.name: deployments[agent.deployment] for agent in plan.served_agents if agent.name in measures
         }
         self._measures = measures
-        self._warm_ms, self._end_ms = warm_ms, end_ms
-        self._reclaims_per_hour = reclaims_per_hour
-        self._chance = Random(f"{seed}/clients")
+        self._warm_ms, self._end_ms = run.warm_ms, run.end_ms
+        self._client_tries = run.mishaps.client_tries
+        self._chance = Random(f"{run.seed}/clients")
         self._follow = follow
         """Called with a session that is over: who starts the next one."""
+        self._progress = progress
         self._children: Callable[[str, int, int], Session] | None = None
-        self._waiting = 0
+        self._machines = Machines(self, run)
         for each in deployments.values():
-            self._open(each)
+            self._machines.open(each)
 
     def children(self, draw: Callable[[str, int, int], Session]) -> None:
         """Who draws the sessions of sub-agents."""
@@ -95,17 +93,6 @@ class Fleet:
     def _arrived(self, pair: tuple[Session, Iterator[tuple[float, Session]]]) -> None:
         self.begin(pair[0])
         self._arrive(pair[1])
-
-    def _open(self, deployment: Deployment) -> None:
-        for _ in range(deployment.baseline.replicas.max):
-            deployment.enter(deployment.add("baseline", 0.0, 0.0))
-        self.at(self._warm_ms, lambda each: each.start_bill(self._warm_ms), deployment)
-        scaling = None if deployment.burst is None else deployment.burst.scaling
-        scaler = None if scaling is None else Scaler(deployment, scaling)
-        self.at(0.0, self._scrape, (deployment, scaler))
-        if scaler is not None:
-            self.at(HPA_S * 1000, self._scale, (deployment, scaler))
-            self.at(scaler.scaling.polling_interval_s * 1000.0, self._poll, (deployment, scaler))
 
     # --- requests
 
@@ -155,12 +142,12 @@ class Fleet:
         session, first_sent_ms, tries = sent
         measured = first_sent_ms >= self._warm_ms
         counts = self._measures[session.agent]
-        if tries >= CLIENT_TRIES:
+        if tries >= self._client_tries:
             if measured and was_lost:
                 counts.lost += 1
             elif measured:
                 counts.refused += 1
-            self._over(session)
+            self._leave(session)
             return
         if measured:
             counts.retried += 1
@@ -226,8 +213,8 @@ class Fleet:
         if call not in replica.calls:
             return  # lost on the way
         replica.keep(call)
-        if replica.state == "leaving" and not replica.calls:
-            self._stopped((self._home[session.agent], replica, replica.node_stays))
+        if replica.state == "leaving":
+            self._machines.answered(self._home[session.agent], replica)
         engine = replica.engine
         if call.first_sent_ms >= self._warm_ms:
             speed, after_ms = engine.speed, engine.after_ms
@@ -255,10 +242,15 @@ class Fleet:
         session.place += 1
         if session.place < len(session.asks):
             self.at(self.now_ms + ask.pause_ms, self.ask, session)
-        elif self._follow is None:
+        else:
+            self._leave(session, ask.pause_ms)
+
+    def _leave(self, session: Session, pause_ms: float | None = None) -> None:
+        """A session asks no more: it is held until its user has left, whatever the last answer was."""
+        if self._follow is None:
             self._over(session)
-        else:  # it is held until its user has left
-            self.at(self.now_ms + ask.pause_ms, self._over, session)
+        else:
+            self.at(self.now_ms + (session.ask.pause_ms if pause_ms is None else pause_ms), self._over, session)
 
     def _over(self, session: Session) -> None:
         self._home[session.agent].sessions -= 1
@@ -267,24 +259,32 @@ class Fleet:
 
     # --- the fleet
 
-    def _scrape(self, pair: tuple[Deployment, Scaler | None]) -> None:
+    def lost(self, calls: Iterable[Call]) -> None:
+        """Answers broke off: their callers try again."""
+        for call in calls:
+            self._again((call.session, call.first_sent_ms, call.tries), was_lost=True)
+
+    def entered(self, deployment: Deployment, replica: Replica) -> None:
+        """A picker hands on what it holds."""
+        while deployment.held and replica.in_flight < replica.engine.most_requests:
+            self._hand_on(deployment)
+
+    def looked(self, deployment: Deployment) -> None:
         """Prometheus looks, and so do we."""
-        deployment, scaler = pair
-        if scaler is not None:
-            scaler.scrape(self.now_ms)
         running = sum(each.steps.running for each in deployment.routed)
         waiting = sum(each.steps.requests for each in deployment.routed) - running + len(deployment.held)
         if waiting > _MOST_WAITING:
             self._give_up(deployment, waiting)
-        if self.now_ms >= self._warm_ms:
-            deployment.peak_waiting = max(deployment.peak_waiting, waiting)
-            kv = sum(each.cache_ratio for each in deployment.routed) / max(1, len(deployment.routed))
-            starting = sum(each.state == "starting" for each in deployment.replicas)
-            tiers = (len(deployment.ready("baseline")), len(deployment.ready("burst")), starting)
-            seconds = (self.now_ms - self._warm_ms) / 1000
-            deployment.series.look(seconds, (float(deployment.sessions), float(running), float(waiting), kv), tiers)
-        if self.now_ms + SCRAPE_S * 1000 <= self._end_ms:
-            self.at(self.now_ms + SCRAPE_S * 1000, self._scrape, pair)
+        if self._progress is not None:
+            self._progress(min(1.0, self.now_ms / max(1.0, self._end_ms)))
+        if self.now_ms < self._warm_ms:
+            return
+        deployment.peak_waiting = max(deployment.peak_waiting, waiting)
+        kv = sum(each.cache_ratio for each in deployment.routed) / max(1, len(deployment.routed))
+        starting = sum(each.state == "starting" for each in deployment.replicas)
+        tiers = (len(deployment.ready("baseline")), len(deployment.ready("burst")), starting)
+        seconds = (self.now_ms - self._warm_ms) / 1000
+        deployment.series.look(seconds, (float(deployment.sessions), float(running), float(waiting), kv), tiers)
 
     def _give_up(self, deployment: Deployment, waiting: int) -> None:
         counts = [self._measures[name] for name, home in self._home.items() if home is deployment]
@@ -295,83 +295,3 @@ class Fleet:
             f"against {answered / seconds:,.1f}; the queue would grow for ever. Plan for more sessions, or send less"
         )
         raise Infeasible(message)
-
-    def _poll(self, pair: tuple[Deployment, Scaler]) -> None:
-        """KEDA brings the first replica."""
-        deployment, scaler = pair
-        if not self._burst(deployment) and scaler.wanted() > 0:
-            self._resize(deployment, 1)
-        if self.now_ms < self._end_ms:
-            self.at(self.now_ms + scaler.scaling.polling_interval_s * 1000, self._poll, pair)
-
-    def _scale(self, pair: tuple[Deployment, Scaler]) -> None:
-        """The HPA brings the others, and takes them away."""
-        deployment, scaler = pair
-        current = len(self._burst(deployment))
-        if current:
-            self._resize(deployment, scaler.replicas(self.now_ms, current))
-        if self.now_ms < self._end_ms:
-            self.at(self.now_ms + HPA_S * 1000, self._scale, pair)
-
-    def _burst(self, deployment: Deployment) -> list[Replica]:
-        return [
-            each
-            for each in deployment.replicas
-            if each.engine.workload.tier == "burst" and each.state in ("starting", "ready")
-        ]
-
-    def _resize(self, deployment: Deployment, wanted: int) -> None:
-        there = self._burst(deployment)
-        for _ in range(wanted - len(there)):
-            ready_ms = self.now_ms + deployment.start_s(self.now_ms) * 1000
-            replica = deployment.add("burst", self.now_ms, ready_ms)
-            deployment.burst_starts += 1
-            self.at(ready_ms + FOUND_AFTER_MS, self._entered, (deployment, replica))
-        # those that are not ready go first, then the youngest (Kubernetes' controller of ReplicaSets)
-        order = sorted(there, key=lambda each: (each.state == "ready", -each.ready_ms))
-        for replica in order[: max(0, len(there) - wanted)]:
-            self._drain(deployment, replica, deployment.burst_drain_ms, node_stays=True)
-
-    def _entered(self, pair: tuple[Deployment, Replica]) -> None:
-        deployment, replica = pair
-        deployment.enter(replica)
-        if replica.state == "ready" and self._reclaims_per_hour and self._is_spot(deployment):
-            after_ms = -math.log(1 - self._chance.random()) / self._reclaims_per_hour * 3_600_000
-            self.at(self.now_ms + after_ms, self._reclaim, pair)
-        while deployment.held and replica.in_flight < replica.engine.most_requests:
-            self._hand_on(deployment)
-
-    def _is_spot(self, deployment: Deployment) -> bool:
-        return deployment.pools["burst"].capacity_types[0] == "spot"
-
-    def _reclaim(self, pair: tuple[Deployment, Replica]) -> None:
-        """A spot machine is taken back: the replica drains within the notice, and another is asked for."""
-        deployment, replica = pair
-        if replica.state != "ready" or self.now_ms > self._end_ms:
-            return
-        deployment.reclaimed += 1
-        notice_ms = 1000.0 * (replica.engine.workload.drain.notice_s or 0)
-        there = len(self._burst(deployment))
-        self._drain(deployment, replica, min(notice_ms, deployment.burst_drain_ms), node_stays=False)
-        self._resize(deployment, there)
-
-    def _drain(self, deployment: Deployment, replica: Replica, within_ms: float, *, node_stays: bool) -> None:
-        if replica.state == "starting":
-            deployment.end(replica, self.now_ms, node_stays=node_stays)
-            return
-        deployment.leave(replica)
-        replica.node_stays = node_stays
-        if not replica.calls:
-            within_ms = min(within_ms, 1000.0 * replica.engine.workload.drain.pre_stop_s)
-        self.at(self.now_ms + within_ms, self._stopped, (deployment, replica, node_stays))
-
-    def _stopped(self, drained: tuple[Deployment, Replica, bool]) -> None:
-        """A replica is gone, with what it had not answered."""
-        deployment, replica, node_stays = drained
-        if replica.state == "ended":
-            return
-        deployment.end(replica, min(self.now_ms, max(self._end_ms, self._warm_ms)), node_stays=node_stays)
-        lost = sorted(replica.calls, key=lambda each: (each.sent_ms, each.session.key))
-        replica.calls.clear()
-        for call in lost:
-            self._again((call.session, call.first_sent_ms, call.tries), was_lost=True)

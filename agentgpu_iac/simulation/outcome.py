@@ -113,7 +113,13 @@ class DeploymentOutcome(Document):
     burst_starts: int
     """Burst replicas that were started."""
     reclaimed: int
-    """Burst replicas whose spot machine was taken back."""
+    """Replicas whose spot machine was taken back."""
+    failed: int = 0
+    """Replicas whose machine failed."""
+    refused_machines: int = 0
+    """Machines that the provider had not when they were asked for."""
+    rolled: int = 0
+    """Replicas that a rollout replaced."""
     gpu_hours: float
     """Accelerators x hours that were paid for, nodes that wait empty included."""
     usd: Money

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import Workload
@@ -40,8 +41,8 @@ class Engine:
     steps: StepLines
     """The same, for its steps."""
     scheduling: Scheduling
-    shared_tokens: int
-    """Prefix that all sessions share: held once, and read by the first."""
+    shared: Mapping[str, int]
+    """Agent -> tokens of the prefix that all of its sessions share: held once, and read by the first of them."""
     most_requests: float
     """Requests in flight at which it answers 503; infinite: it never does."""
     before_ms: float
@@ -52,10 +53,9 @@ class Engine:
     """Bringing back a context that was moved to the host; None: it is read again."""
 
 
-def engine_of(workload: Workload, speed: Speed, *, shares_prefix: bool) -> Engine:
-    """The engine of a workload of the plan; ``shares_prefix``: its requests are those of the plan's sessions."""
+def engine_of(workload: Workload, speed: Speed, shared: Mapping[str, int]) -> Engine:
+    """The engine of a workload of the plan; ``shared``: agent -> tokens of the prefix that its sessions share."""
     groups = workload.attention_data_parallel_size
-    shared = shared_tokens(workload) if shares_prefix else 0
     limit = workload.admission.max_queued_requests
     planned = float(workload.most_generating if workload.generating is None else workload.generating.planned)
     context = float(workload.memory.expected_context_tokens)
@@ -71,10 +71,10 @@ def engine_of(workload: Workload, speed: Speed, *, shares_prefix: bool) -> Engin
         scheduling=SIZING_PORTS[workload.engine.name].scheduling(
             seats=workload.seats_per_group * groups,
             step_tokens=workload.max_num_batched_tokens * groups,
-            cache_tokens=cache_tokens(workload) - shared,
-            fixed_tokens=fixed_tokens(workload) - shared,
+            cache_tokens=cache_tokens(workload) - sum(shared.values()),
+            fixed_tokens=fixed_tokens(workload) - min(shared.values(), default=0),
         ),
-        shared_tokens=shared,
+        shared=shared,
         most_requests=math.inf if limit is None else float(limit),
         before_ms=way / 2,
         after_ms=way / 2,
@@ -92,12 +92,6 @@ def cache_tokens(workload: Workload) -> float:
     return held_gib * GIB / per_token * workload.attention_data_parallel_size
 
 
-def shared_tokens(workload: Workload) -> int:
-    """Prefix that a replica holds once."""
-    per_token = workload.memory.kv_bytes_per_token
-    return round(workload.memory.shared_kv_gib * GIB / per_token) if per_token else 0
-
-
 def fixed_tokens(workload: Workload) -> float:
     """What a session holds beside the tokens of its context (windows, states, half-empty pages), as tokens."""
     memory = workload.memory
@@ -113,11 +107,12 @@ class Replica:
     __slots__ = (
         "_cached",
         "_cached_tokens",
-        "_is_warm",
+        "_read",
         "_server_free_ms",
         "calls",
         "claimed_ms",
         "engine",
+        "follows",
         "node_stays",
         "number",
         "peak_tokens",
@@ -135,6 +130,8 @@ class Replica:
         self.ready_ms = ready_ms
         self.node_stays = True
         """Whether its node waits empty when it is gone."""
+        self.follows: Callable[[], None] | None = None
+        """What a rollout does once it is found, or gone."""
         self.state = "starting"
         self.steps = Steps(engine.steps, engine.scheduling)
         self.calls: set[Call] = set()
@@ -146,7 +143,8 @@ class Replica:
         self._cached: OrderedDict[int, int] = OrderedDict()
         """Session -> tokens of its own context that lie in the cache, the one that paused longest first."""
         self._cached_tokens = 0
-        self._is_warm = False
+        self._read: set[str] = set()
+        """Agents whose shared prefix lies here."""
         self._server_free_ms = -math.inf
 
     @property
@@ -165,21 +163,24 @@ class Replica:
         return self._ratio(self.peak_tokens)
 
     def _ratio(self, tokens: float) -> float:
-        whole = self.engine.scheduling.cache_tokens + self.engine.shared_tokens
-        return (tokens + (self.engine.shared_tokens if self._is_warm else 0)) / whole
+        shared = self.engine.shared
+        whole = self.engine.scheduling.cache_tokens + sum(shared.values())
+        return (tokens + sum(shared[each] for each in self._read)) / whole
 
     def take(self, session: Session, now_ms: float, first_sent_ms: float, tries: int) -> Call:
         """Accept what a session asks: find its cache, and hand it to the server's process."""
         engine, ask = self.engine, session.ask
         history = session.context_tokens
-        found = min(self._found(session.key), history)
-        shared = engine.shared_tokens if self._is_warm else 0
-        cached = max(found, min(shared, history + ask.new_tokens - 1))
+        prefix = engine.shared.get(session.agent, 0)
+        found = min(self._found(session.key, prefix), history)
+        is_read = session.agent in self._read
+        cached = max(found, min(prefix, history + ask.new_tokens - 1)) if is_read else found
         reload_ms = 0.0
         if engine.reload_ms_per_token is not None and found < history and history:
             reload_ms = engine.reload_ms_per_token * (history - found)
             cached = max(cached, history)
-        self._is_warm = True
+        if prefix and not is_read:
+            self._read.add(session.agent)
         ready = max(now_ms, self._server_free_ms) + engine.speed.host_ms_per_request
         self._server_free_ms = ready
         call = Call(
@@ -194,12 +195,12 @@ class Replica:
         self.calls.add(call)
         return call
 
-    def _found(self, key: int) -> int:
+    def _found(self, key: int, prefix: int) -> int:
         """Tokens of a session's context that are still there; they are its request's from now on."""
         self._evict()
         own = self._cached.pop(key, 0)
         self._cached_tokens -= own
-        return own + self.engine.shared_tokens if own else 0
+        return own + prefix if own else 0
 
     def _evict(self) -> None:
         room = self.engine.scheduling.cache_tokens - self.steps.cache_used_tokens
@@ -210,7 +211,7 @@ class Replica:
         """A request is answered: what stays of its context can be found again until the room is needed."""
         self.calls.discard(call)
         key = call.session.key
-        own = call.history_tokens + call.session.ask.kept_tokens - self.engine.shared_tokens
+        own = call.history_tokens + call.session.ask.kept_tokens - self.engine.shared.get(call.session.agent, 0)
         if own > 0:
             self._cached_tokens += own - self._cached.pop(key, 0)
             self._cached[key] = own

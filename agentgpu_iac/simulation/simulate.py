@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -12,6 +12,7 @@ from agentgpu_iac.plan import AgentPlan, Plan, Workload, tiers_by_agent
 from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.fleet import Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
+from agentgpu_iac.simulation.mishaps import NOTHING, Mishaps, Run
 from agentgpu_iac.simulation.outcome import SimulationAnswer
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings, profile
 from agentgpu_iac.simulation.reporting import report
@@ -41,11 +42,15 @@ class Simulation:
     hours: float | None = None
     """Time that is measured; None: the traffic's own, or the trace's."""
     seed: int = 1
-    reclaims_per_hour: float = 0.0
-    """How often the machine of each burst replica on spot is taken back."""
+    mishaps: Mishaps = NOTHING
+    """What befalls the fleet beside it."""
 
 
-def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
+Progress = Callable[[float], None]
+"""Told the part of the time that has passed."""
+
+
+def simulate(plan: Plan, asked: Simulation, progress: Progress | None = None) -> SimulationAnswer:
     """Simulate the plan.
 
     Raises:
@@ -56,14 +61,14 @@ def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
     tiers = tiers_by_agent(plan.workloads)
     names = {agent.deployment for agent in agents}
     deployments = {
-        name: Deployment(plan, tiers[name], asked.seed, shares_prefix=asked.trace is None)
+        name: Deployment(plan, tiers[name], asked.seed, shared={} if asked.trace else _shared(agents, name))
         for name in tiers
         if name in names
     }
     measures = {agent.name: AgentMeasures(agent) for agent in agents}
     if asked.trace is None:
-        return _on_sessions(plan, asked, agents, deployments, measures, warnings)
-    return _on_trace(plan, asked, asked.trace, deployments, measures, warnings)
+        return _on_sessions(plan, asked, agents, deployments, measures, warnings, progress)
+    return _on_trace(plan, asked, asked.trace, deployments, measures, warnings, progress)
 
 
 def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
@@ -90,6 +95,12 @@ def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
         if name in shown and any(tier.share_group for tier in workloads):
             warnings.append(f"{name}: engines that share its accelerator are simulated as if each had it alone")
     return found, warnings
+
+
+def _shared(agents: Sequence[AgentPlan], deployment: str) -> dict[str, int]:
+    """The prefix that each agent's sessions share at a deployment, where they do."""
+    found = {agent.name: Talk(agent).shared_tokens for agent in agents if agent.deployment == deployment}
+    return {name: tokens for name, tokens in found.items() if tokens}
 
 
 class _Slots:
@@ -147,6 +158,7 @@ def _on_sessions(
     deployments: dict[str, Deployment],
     measures: dict[str, AgentMeasures],
     warnings: list[str],
+    progress: Progress | None,
 ) -> SimulationAnswer:
     hours = HOURS[asked.traffic] if asked.hours is None else asked.hours
     talks = {agent.name: Talk(agent) for agent in agents}
@@ -157,10 +169,8 @@ def _on_sessions(
         plan,
         deployments,
         measures,
-        warm_ms=warm_s * 1000,
-        end_ms=(warm_s + hours * 3600) * 1000,
-        seed=asked.seed,
-        reclaims_per_hour=asked.reclaims_per_hour,
+        Run(warm_ms=warm_s * 1000, end_ms=(warm_s + hours * 3600) * 1000, seed=asked.seed, mishaps=asked.mishaps),
+        progress=progress,
         follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
     )
     slots = _Slots(fleet, talks, asked.seed)
@@ -226,6 +236,7 @@ def _on_trace(
     deployments: dict[str, Deployment],
     measures: dict[str, AgentMeasures],
     warnings: list[str],
+    progress: Progress | None,
 ) -> SimulationAnswer:
     agent = _agent_of_trace(asked, measures)
     baseline = deployments[agent.deployment].baseline
@@ -238,10 +249,8 @@ def _on_trace(
         plan,
         deployments,
         measures,
-        warm_ms=0.0,
-        end_ms=hours * 3_600_000,
-        seed=asked.seed,
-        reclaims_per_hour=asked.reclaims_per_hour,
+        Run(warm_ms=0.0, end_ms=hours * 3_600_000, seed=asked.seed, mishaps=asked.mishaps),
+        progress=progress,
     )
     fleet.run(sent.sessions(agent.name))
     if sent.cut:

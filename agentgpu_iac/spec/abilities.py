@@ -77,6 +77,8 @@ class Abilities:
     """Pulumi makes the machines and so can tell them of each other: one of them stands in front of all."""
     opens_buckets_to_pods: bool
     """The identity by which pods read a bucket is set up here."""
+    makes_cluster: bool
+    """The cluster is made for the stack, with nodes for what needs no accelerator."""
     serves_one_developer: bool
     """It is a developer's own machine too, on which Ollama stands in for the engines."""
     buys_from: tuple[str, ...] = ()
@@ -130,6 +132,19 @@ _NO_INVENTORY: Final = Refusal(
     hint="use target: kubernetes for nodes or compose for machines that you have",
 )
 
+_NO_NODE_GROUPS: Final = Refusal(
+    at=("spec", "capacity", "nodeUpdates"),
+    words=("surge",),
+    message="managed node groups are EKS's, and none is made here",
+    hint="leave it out, or use target: eks",
+)
+
+_NO_SYSTEM_NODES: Final = Refusal(
+    at=("spec", "capacity", "systemNodes"),
+    message="the nodes without accelerators are yours here: no cluster is made for the stack",
+    hint="leave it out, or use target: eks",
+)
+
 _NO_ZONES: Final = (
     Refusal(
         at=("spec", "capacity", "survive"),
@@ -175,6 +190,8 @@ def _on_machines(target: Target) -> tuple[Refusal, ...]:
         ),
         _NO_EKS_AGENT,
         _NO_STREAM,
+        _NO_SYSTEM_NODES,
+        _NO_NODE_GROUPS,
         *_NO_ZONES,
         *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
     )
@@ -198,6 +215,7 @@ _EKS: Final = Abilities(
     makes_nodes_on_demand=True,
     makes_machines=False,
     opens_buckets_to_pods=True,
+    makes_cluster=True,
     serves_one_developer=False,
     buys_from=("aws",),
     joins=("spheron",),
@@ -222,9 +240,10 @@ _KUBERNETES: Final = Abilities(
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,
+    makes_cluster=False,
     serves_one_developer=False,
     joins=("spheron",),
-    refuses=(_NO_EKS_AGENT, _NO_STREAM),
+    refuses=(_NO_EKS_AGENT, _NO_STREAM, _NO_SYSTEM_NODES, _NO_NODE_GROUPS),
 )
 
 _SPHERON: Final = Abilities(
@@ -245,6 +264,7 @@ _SPHERON: Final = Abilities(
     makes_nodes_on_demand=False,
     makes_machines=True,
     opens_buckets_to_pods=False,
+    makes_cluster=False,
     serves_one_developer=False,
     buys_from=("spheron",),
     refuses=(*_on_machines("spheron"), _NO_INVENTORY),
@@ -281,6 +301,7 @@ _COMPOSE: Final = Abilities(
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,
+    makes_cluster=False,
     serves_one_developer=True,
     refuses=_on_machines("compose"),
 )
@@ -303,9 +324,12 @@ _SKYSERVE: Final = Abilities(
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,
+    makes_cluster=False,
     serves_one_developer=False,
     refuses=(
         _NO_INVENTORY,
+        _NO_SYSTEM_NODES,
+        _NO_NODE_GROUPS,
         Refusal(
             at=("spec", "network", "router"),
             words=("nginx", "gateway"),

@@ -29,6 +29,25 @@ def cron_fault(text: str) -> str:
     return ""
 
 
+def cron_values(text: str) -> tuple[frozenset[int] | None, ...]:
+    """The values that each of five faultless fields names, None where it names all; weekdays count from Sunday, 0."""
+    return tuple(
+        None
+        if word == "*"
+        else frozenset(value for part in word.split(",") for value in _values(part, low, high, names))
+        for word, (_, low, high, names) in zip(text.split(), _FIELDS, strict=True)
+    )
+
+
+def _values(part: str, low: int, high: int, names: Sequence[str]) -> range:
+    span, slash, step = part.partition("/")
+    first, dash, last = span.lower().partition("-")
+    start = low if span == "*" else _value(first, low, names)
+    end = high if span == "*" or (slash and not dash) else _value(last, low, names) if dash else start
+    assert start is not None and end is not None  # noqa: S101 - rules of the spec refused others
+    return range(start, end + 1, int(step) if slash else 1)
+
+
 def _is_part(part: str, low: int, high: int, names: Sequence[str]) -> bool:
     span, slash, step = part.partition("/")
     if slash and not (step.isascii() and step.isdigit() and int(step) > 0):

@@ -20,12 +20,12 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from agentgpu_iac.characters import character_name
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.inputs import read_file, source_of, text_of
 from agentgpu_iac.spec.faults import document_faults
 from agentgpu_iac.spec.model import AgentStack
 from agentgpu_iac.spec.rules import violations
-from agentgpu_iac.spec.scalars import character_name
 from agentgpu_iac.spec.yaml_tree import (
     Data,
     ListNode,

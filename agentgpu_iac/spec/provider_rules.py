@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from agentgpu_iac.spec.abilities import Abilities, abilities_of
 from agentgpu_iac.spec.model import ModelCache
-from agentgpu_iac.spec.model.serving import Network
-from agentgpu_iac.spec.rule_values import Violation, items, part, word
+from agentgpu_iac.spec.model.serving import Network, Scaling
+from agentgpu_iac.spec.rule_values import Violation, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
@@ -35,6 +35,40 @@ def provider_rules(data: Data, target: str) -> Iterator[Violation]:
     )
     if joined is not None:
         yield from _beside_a_cluster(data, joined)
+    yield from _scaler_rules(part(spec, "scaling"), target, abilities, joined)
+
+
+def _scaler_rules(
+    scaling: Mapping[str, Data], target: str, abilities: Abilities, beside: Steps | None
+) -> Iterator[Violation]:
+    """What follows the load with machines beside the cluster needs such machines, and a load that it may follow."""
+    if scaling.get("machines") is None:
+        return
+    at: Steps = ("spec", "scaling", "machines")
+    if not abilities.joins:
+        yield Violation(
+            steps=at,
+            message=f"it follows the load with machines beside a cluster, and the target {target!r} has none",
+            hint="leave it out, or use target: eks or kubernetes",
+        )
+    elif beside is None:
+        yield Violation(
+            steps=at,
+            message="no machine stands beside the cluster that it could start",
+            hint=f"write capacity: {{machinesFrom: [{', '.join(abilities.joins)}]}}, or leave it out",
+        )
+    if word(scaling, "method", Scaling) == "none":
+        yield Violation(
+            steps=(*at[:2], "method"),
+            message="method: none means that nothing follows the load, and scaling.machines asks for what does",
+            hint="leave one of the two out",
+        )
+    if mapping(scaling.get("prometheusAuth")).get("method") == "aws-sigv4":
+        yield Violation(
+            steps=at,
+            message="aws-sigv4 is signed by KEDA's own AWS identity, which what starts machines does not have",
+            hint="use bearer, basic or header, or leave scaling.machines out",
+        )
 
 
 def _beside(providers: Sequence[Data], abilities: Abilities) -> Sequence[Data]:

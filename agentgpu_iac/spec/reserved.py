@@ -8,6 +8,7 @@ may choose them for an agent could name one like a part of another. ``plan/names
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -38,10 +39,45 @@ RESERVED_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Names of parts that a stack has once, beside the bare names of its agents."""
 
-NAMESPACE_PREFIX: Final = "kube-"
-"""Kubernetes keeps these namespaces for itself."""
-NAMESPACES_OF_OTHERS: Final = ("default",)
-"""Namespaces that are there before the stack, and hold what others put there."""
+_NAMESPACE_PREFIXES: Final = ("kube-", "openshift-", "gke-", "aks-", "amazon-", "cattle-", "cilium-", "linkerd-")
+"""Namespaces that Kubernetes, a distribution or a mesh keeps for itself begin so."""
+_NAMESPACE_ENDING: Final = "-system"
+"""How the namespaces of controllers end, by their own manifests: flux-system, lws-system, kueue-system, istio-system."""
+_NAMESPACES: Final = frozenset(
+    {
+        "default",
+        "argo",
+        "argocd",
+        "cert-manager",
+        "external-dns",
+        "external-secrets",
+        "gpu-operator",
+        "grafana",
+        "ingress-nginx",
+        "istio",
+        "karpenter",
+        "keda",
+        "linkerd",
+        "logging",
+        "loki",
+        "monitoring",
+        "node-feature-discovery",
+        "nvidia-device-plugin",
+        "nvidia-gpu-operator",
+        "observability",
+        "openshift",
+        "opentelemetry",
+        "prometheus",
+        "rook-ceph",
+        "traefik",
+        "vault",
+        "velero",
+    }
+)
+"""Where the documentation of what runs beside a stack puts it."""
+_PRIORITY_PREFIX: Final = "system-"
+"""Kubernetes refuses PriorityClasses of others with such a name, and ours begin with the stack's."""
+_NAMESPACE_IN_HOST: Final = re.compile(r"https?://(?:[^/?#]*@)?[a-z0-9-]+\.([a-z0-9-]+)\.svc(?:[.:/]|$)", re.IGNORECASE)
 
 
 def reserved(agent: str) -> str:
@@ -54,6 +90,16 @@ def reserved(agent: str) -> str:
     return ""
 
 
-def is_namespace_of_others(stack: str) -> bool:
-    """Whether a stack of this name would put its policies and quota into a namespace that is not its own."""
-    return stack in NAMESPACES_OF_OTHERS or stack.startswith(NAMESPACE_PREFIX)
+def namespace_bearer(stack: str) -> str:
+    """Whose the namespace is that a stack of this name would take; empty where it may be its own."""
+    if stack == _PRIORITY_PREFIX[:-1] or stack.startswith(_PRIORITY_PREFIX):
+        return "the system's: Kubernetes refuses priority classes that begin so"
+    if stack in _NAMESPACES or stack.startswith(_NAMESPACE_PREFIXES) or stack.endswith(_NAMESPACE_ENDING):
+        return "the cluster's own, or of what runs beside the stack"
+    return ""
+
+
+def namespace_of_service(address: str) -> str:
+    """The namespace of the Service that an address inside a cluster names; empty where it names none."""
+    found = _NAMESPACE_IN_HOST.match(address)
+    return found.group(1).lower() if found else ""

@@ -32,8 +32,9 @@ from agentgpu_iac.spec.model import (
     ModelCache,
     StackSpec,
 )
+from agentgpu_iac.spec.namespace_rules import namespace_rules
 from agentgpu_iac.spec.provider_rules import provider_rules
-from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
+from agentgpu_iac.spec.reserved import reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.schedule_rules import agent_schedule_rules, cover_rules, peak_hours_rules, work_rules
@@ -61,9 +62,11 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _queue_rules(part(spec, "network"), agents)
     yield from peak_hours_rules(part(spec, "scaling"), agents)
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
+    yield from _inventory_places(part(spec, "capacity"), items(spec, "regions"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
     yield from _quota_rules(part(spec, "capacity"))
@@ -71,7 +74,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
     target = word(spec, "target", StackSpec)
-    yield from _namespace_rules(part(data, "metadata"), target)
+    yield from namespace_rules(data, target)
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
     yield from proxy_rules(data, agents, target)
@@ -188,6 +191,19 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
         )
 
 
+def _queue_rules(network: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Behind a Gateway no engine refuses: its picker holds what waits, for as long as it is told."""
+    if network.get("router") != "gateway":
+        return
+    for index, agent in enumerate(agents):
+        if part(agent, "overrides").get("maxWaitingRequests") is not None:
+            yield Violation(
+                steps=("spec", "agents", index, "overrides", "maxWaitingRequests"),
+                message="behind a Gateway the picker holds what waits, and no engine refuses",
+                hint="leave it out, or use router: nginx",
+            )
+
+
 def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
     """A label of the callers can be asked for only where they come by themselves, and where something asks."""
     at: Steps = ("spec", "security", "callersNeedLabel")
@@ -249,17 +265,6 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _namespace_rules(metadata: Mapping[str, Data], target: str) -> Iterator[Violation]:
-    """In a cluster a stack has a namespace of its own, whose traffic it denies and whose resources it limits."""
-    name, abilities = metadata.get("name"), abilities_of(target)
-    if isinstance(name, str) and abilities is not None and abilities.has_cluster and is_namespace_of_others(name):
-        yield Violation(
-            steps=("metadata", "name"),
-            message=f"{shown(name)} is a namespace of the cluster itself, and the stack has one of its own",
-            hint="name the stack after what its agents do",
-        )
 
 
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
@@ -362,6 +367,19 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
             hint="write each kind once, with all that there are as its count",
             other=other,
         )
+
+
+def _inventory_places(capacity: Mapping[str, Data], regions: Sequence[Data]) -> Iterator[Violation]:
+    """Where a stack names its regions, machines that stand elsewhere are none of it."""
+    named = [region for region in regions if isinstance(region, str)]
+    for index, owned in enumerate(items(capacity, "inventory")):
+        region = mapping(owned).get("region")
+        if named and isinstance(region, str) and region not in named:
+            yield Violation(
+                steps=("spec", "capacity", "inventory", index, "region"),
+                message=f"these machines stand in {shown(region)}, and the stack may be in {' or '.join(named)} alone",
+                hint="name it in regions too, or leave the machines out",
+            )
 
 
 def _quota_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -59,18 +58,6 @@ def shown(text: str, limit: int = 60) -> str:
     return repr(text if len(text) <= limit else f"{text[:limit]}…")
 
 
-def hidden_character(text: str) -> str:
-    """The first character in a text that a reader cannot see or that reorders what he sees; empty if there is none."""
-    found = _HIDDEN.search(text)
-    return found.group() if found else ""
-
-
-def character_name(character: str) -> str:
-    """A character by number and Unicode name, such as ``U+043E CYRILLIC SMALL LETTER O``."""
-    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
-
-
-_HIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _YAML_1_2_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 _DECIMAL: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FIRST_OF_NUMBERS: Final = frozenset("-+.0123456789")

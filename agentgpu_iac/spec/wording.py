@@ -13,10 +13,11 @@ from typing import Final
 
 from pydantic_core import ErrorDetails
 
+from agentgpu_iac.characters import character_name
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import AgentStack
-from agentgpu_iac.spec.scalars import character_name, meaning_of, shown
+from agentgpu_iac.spec.scalars import meaning_of, shown
 from agentgpu_iac.spec.shape import document_at, fields_of, parts_of, words_at
 from agentgpu_iac.spec.yaml_tree import ListNode, MapNode, Node, ScalarNode, Steps
 
@@ -122,7 +123,7 @@ PATTERN_WORDS: Final = {
     "cluster": "a name: letters, digits, dots, underscores and hyphens, 63 at most",
     "labels": "a label: letters, digits, dots, underscores and hyphens, 63 at most",
     "pathPrefix": "letters, digits, slashes, dots, underscores and hyphens",
-    "repository": "an address that starts with https://, ssh:// or git@",
+    "repository": "an address that starts with https://, ssh:// or git@, and holds no password or token",
     "path": "a folder of the repository such as deploy/customer-service",
     "revision": "a branch or tag",
     "date": _DAY,

@@ -18,9 +18,10 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 import yaml
 from yaml import events
 
+from agentgpu_iac.characters import character_name, hidden_character
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.inputs import LINE_BREAK, line_and_column
-from agentgpu_iac.spec.scalars import Refusal, Scalar, character_name, hidden_character, meaning_of, read_plain, shown
+from agentgpu_iac.spec.scalars import Refusal, Scalar, meaning_of, read_plain, shown
 
 try:
     from yaml import CSafeLoader as _FastestLoader

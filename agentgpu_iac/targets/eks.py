@@ -30,7 +30,6 @@ EKS: Final = TargetPort(
     charges=(
         "control-plane",
         "extended-support",
-        "system-nodes",
         "nat-gateway",
         "public-address",
         "nat-traffic",

@@ -50,6 +50,8 @@ KEYS = {
     "charges": lambda row: (row.provider, row.id),
     "token_prices": lambda row: (row.model.casefold(), row.seller, row.via),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
+    "system_machines": lambda row: (row.provider, row.name),
+    "cluster_pods": lambda row: row.name,
 }
 
 
@@ -79,9 +81,11 @@ def test_nothing_was_lost():
         "volumes": 2,
         "kernels": 27,
         "kubernetes": 4,
-        "charges": 7,
+        "charges": 6,
         "token_prices": 231,
         "quotas": 5,
+        "system_machines": 20,
+        "cluster_pods": 12,
     }
 
 
@@ -101,6 +105,8 @@ def test_nothing_was_lost():
         "kubernetes",
         "quotas",
         "charges",
+        "system_machines",
+        "cluster_pods",
         "engine_facts",
         "engine_versions",
         "gates",
@@ -160,6 +166,8 @@ def test_rows_are_sorted(name):
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "shortcuts.json": lambda row: row["id"],
+        "cluster_pods.json": lambda row: row["name"],
+        "system_machines.json": lambda row: (row["provider"], row["name"]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
         "thinking.json": lambda row: row["id"],
         "token_prices.csv": lambda row: (row["model"].casefold(), row["seller"], row["via"]),

@@ -42,6 +42,9 @@ def test_a_budget_that_does_not_hold_is_an_answer_of_no(plan, tmp_path):
         (("--hours", "nan"), "--hours"),
         (("--request-rate", "5"), "is for traces"),
         (("--reclaims-per-hour", "-1"), "--reclaims-per-hour"),
+        (("--refused-capacity", "1"), "--refused-capacity"),
+        (("--client-tries", "0"), "from 1 to 100"),
+        (("--rollout-at", "nan"), "--rollout-at"),
     ],
 )
 def test_what_cannot_be_asked(plan, options, said):
@@ -54,3 +57,15 @@ def test_a_plan_of_before_is_told_to_be_made_again(tmp_path):
     old.write_text(plan_text(fleets.changed(fleets.small_plan(), step_times=None)))
     answer = agentgpu("simulate", old)
     assert (answer.code, "plan again" in answer.err) == (1, True), answer.err
+
+
+def test_a_page_of_it_asks_for_nothing_and_runs_nothing(plan, tmp_path):
+    page = tmp_path / "page.html"
+    answer = agentgpu("simulate", plan, "--hours", "0.1", "--format", "html", "-o", page)
+    assert answer.code == 0, answer.err
+    text = page.read_text()
+    assert text.count("<svg") == 3
+    assert "prefers-color-scheme: dark" in text
+    for word in ("<script", "http://", "https://", "url("):
+        assert word not in text, word
+    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]

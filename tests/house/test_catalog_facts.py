@@ -54,6 +54,7 @@ INFORMATIONAL = {
     ("Accelerator", "karpenter_name"): "Karpenter's own label, for those who write pools by hand: ours name machines",
     ("Accelerator", "product_label"): "the device plugin's label, for those who place pods by hand: ours name pools",
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
+    ("ClusterPod", "date"): "when the sources were read: says how old the row is",
     ("EngineLimit", "tried"): "how its meaning was tried: says how sure the row is",
     ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
     (

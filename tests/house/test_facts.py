@@ -24,10 +24,6 @@ STEPS = frozenset({"_MICRO_USD", "EQUAL_USD", "max_price_age_days"})
 """What money is rounded to, below which two costs are equal, and days."""
 
 ALLOWED = {
-    (
-        "provisioning/aws/cluster.py",
-        "m7i.large",
-    ): "the two system nodes: a choice of ours with no figure of it in any sum",
     ("planning/writing/ledger/start.py", "g6e.2xlarge"): "the run that a measured constant of the cold start is from",
     ("cli/examples.py", "g6e.xlarge"): "what a help text asks for as an example",
     ("spec/schema_examples.py", "g6e.xlarge"): "what a field may hold, told beside it",

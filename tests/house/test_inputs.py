@@ -77,6 +77,65 @@ def test_json_of_a_file_is_read_by_the_bounded_reader() -> None:
     }
 
 
+YAML_READERS = {
+    "provisioning/manifests.py": "files that were rendered just now",
+    "provisioning/spheron/cloud_init.py": "files that were rendered just now",
+    "rendering/yaml_text.py": "files that were rendered just now",
+    "spec/yaml_tree.py": "the bounded reader",
+}
+"""Who parses YAML, and of whom."""
+READS_YAML = {"load", "load_all", "safe_load", "safe_load_all", "full_load", "unsafe_load", "parse", "compose", "scan"}
+OTHER_READERS = {
+    *("tomllib", "pickle", "marshal", "shelve", "configparser", "zipfile", "tarfile", "gzip", "bz2", "lzma", "codecs"),
+    *("linecache", "fileinput", "mmap", "runpy", "sqlite3"),
+}
+"""Libraries that open or unfold files by ways of their own."""
+UNFOLDS = {"plan/packed_files.py": "gzip"}
+"""Who unfolds what was packed just now."""
+
+
+def test_yaml_of_a_file_is_read_by_the_bounded_reader() -> None:
+    """PyYAML alone knows no bounds: aliases multiply, and depth ends the process."""
+    found = {
+        name
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "yaml"
+        and node.func.attr in READS_YAML
+    }
+    assert found == set(YAML_READERS)
+
+
+def test_nothing_is_read_by_other_ways() -> None:
+    imports = {
+        (name, (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name)
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {each for each in imports if each[1].split(".")[0] in OTHER_READERS} == set(UNFOLDS.items())
+
+
+def test_only_one_module_prints() -> None:
+    """What is printed elsewhere might hold what a terminal obeys."""
+    printing = {
+        name
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (
+            ast.unparse(node.func) in {"print", "typer.echo", "typer.secho", "click.echo"}
+            or (isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in {"sys.stdout", "sys.stderr"})
+        )
+        and ast.unparse(node.func)
+        not in {"sys.stdout.isatty", "sys.stderr.isatty", "sys.stdout.fileno", "sys.stdout.flush"}
+    }
+    assert printing == {"cli/saying.py"}
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from agentgpu_iac import plan
-from agentgpu_iac.plan.meanings import CONSTRAINTS, DRIVERS, WARNINGS
+from agentgpu_iac.plan.meanings import CONSTRAINTS, DRIVERS, RANKS, WARNINGS
 from agentgpu_iac.plan.reference import plan_reference_text
 from agentgpu_iac.plan.schema import plan_schema
 from agentgpu_iac.spec.document import Document, camel
@@ -49,6 +49,7 @@ def test_every_field_has_its_row_and_says_what_it_is(part: type[Document]) -> No
 
 def test_every_code_has_its_meaning_and_its_row() -> None:
     assert set(WARNINGS) == set(get_args(plan.WarningCode))
+    assert set(RANKS) == set(WARNINGS), "a warning without a rank is told last, whatever it says"
     assert set(CONSTRAINTS) == set(get_args(plan.Constraint))
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", PAGE.partition("## Warning codes")[2], re.MULTILINE)
     assert set(DRIVERS) == set(get_args(plan.DriverConstraint))

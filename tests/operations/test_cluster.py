@@ -197,6 +197,22 @@ def test_a_kubeconfig_that_makes_no_sense_is_bad_input(tmp_path: Path) -> None:
         connect(good, None)
 
 
+def test_a_hostile_kubeconfig_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader is the client's, which knows no bounds; so it is looked at before."""
+    bomb = tmp_path / "bomb"
+    bomb.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(BadInput, match="nested more than"):
+        connect(bomb, None)
+    monkeypatch.setenv("KUBECONFIG", f"/dev/null:{bomb}")
+    with pytest.raises(BadInput, match="nested more than"):
+        connect(None, None)
+    device = tmp_path / "zero"
+    device.symlink_to("/dev/zero")
+    monkeypatch.setenv("KUBECONFIG", str(device))
+    with pytest.raises(BadInput, match="it is a device"):
+        connect(None, None)
+
+
 def test_reading_writes_nothing(cluster: Cluster) -> None:
     """The handler knows no method but GET, and answers any other with 501."""
     snapshot = read_snapshot(cluster, "demo", (), {})

@@ -86,11 +86,13 @@ def _sold(provider: str, machine: str) -> bool:
 EVERY_ROW = frozenset(
     {
         "charges.json",
+        "cluster_pods.json",
         "gates.json",
         "kubernetes.json",
         "providers.json",
         "quantisation_methods.json",
         "quotas.json",
+        "system_machines.json",
         "repacks.json",
         "routers.json",
         "services.json",

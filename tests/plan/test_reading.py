@@ -130,3 +130,28 @@ def test_a_file_that_is_no_plan_is_refused_where_a_plan_is_wanted(tmp_path: Path
         load_plan(EXAMPLES[0])
     with pytest.raises(BadInput, match="cannot be read"):
         load_plan(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("hidden", ["\x1b[31m", "\x1b]0;title\x07", "\r", "\x9b", "\u202e", "\u2028"])
+def test_what_a_terminal_would_obey_is_no_part_of_a_plan(hidden: str) -> None:
+    made = document()
+    made["headline"] += hidden
+    for text, source in ((json.dumps(made), "plan.json"), (yaml_text(made), "plan.yaml")):
+        told = refusal(text, source)
+        assert "headline: holds the hidden character U+" in told
+        assert hidden not in told
+
+
+def test_a_hidden_character_in_a_key_is_found_too() -> None:
+    assert "holds the hidden character U+001B" in refusal(json.dumps({**document(), "\x1bstack": 1}))
+
+
+@pytest.mark.parametrize(
+    "address", ["https://deploy:s3cret@git.example.org/a", "https://tok@h/a", "https://h/a?token=x1"]
+)
+def test_an_address_that_signs_in_is_refused_and_not_repeated(address: str) -> None:
+    made = document()
+    made["headline"] = f"see {address}"
+    told = refusal(json.dumps(made))
+    assert told.startswith("plan.json: headline: is an address with a password or token in it")
+    assert address not in told

@@ -221,6 +221,8 @@ def make_catalog(
         kubernetes=packaged_rows().kubernetes,
         quotas=packaged_rows().quotas,
         charges=packaged_rows().charges,
+        system_machines=packaged_rows().system_machines,
+        cluster_pods=packaged_rows().cluster_pods,
         newest_date=NEWEST_DATE,
         engine_facts=packaged_rows().engine_facts,
         engine_options=packaged_rows().engine_options,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from agentgpu_iac.catalog.model import VcpuQuota
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
-from tests.planning.scenes import make_agent, make_catalog, offerings, plan
+from tests.planning.scenes import SOURCES, codes, make_agent, make_catalog, offerings, plan
 
 CATALOG = make_catalog(
     (
@@ -75,3 +77,63 @@ def test_a_machine_that_nothing_describes_is_a_fault() -> None:
 def test_targets_that_make_their_machines_have_none_before(target: str) -> None:
     with pytest.raises(BadInput, match="machines are made here when the stack is deployed"):
         owned(*agents(1), machines=[{"machine": "s1", "count": 1}], target=target)
+
+
+ON_AWS = replace(
+    CATALOG,
+    quotas=(
+        VcpuQuota(
+            provider="aws",
+            families=("s",),
+            capacity_type="on-demand",
+            name="Running On-Demand S instances",
+            code="L-DB2E81BA",
+            date="2026-11-01",
+            sources=SOURCES,
+        ),
+    ),
+)
+
+
+def test_of_what_is_yours_a_plan_says_nothing_of_a_seller() -> None:
+    """It named the region where such machines are first sold, its quotas, and prices without a date."""
+    machines = [{"machine": "s1", "count": 4, "usdPerHour": 0.4}]
+    found = plan(
+        *agents(1),
+        catalog=ON_AWS,
+        target="kubernetes",
+        capacity={**ALONE, "inventory": machines},
+        policy={"allowUnpriced": False},
+    )
+    (pool,) = found.node_pools
+    assert (pool.region, pool.owned) == ("any", True)
+    assert found.vcpu_quotas == ()
+    assert not {"undated-price", "old-prices"} & codes(found)
+    assert found.cost.price_age is None or found.cost.price_age.undated == 0
+    assert not [each for each in found.rejections if each.constraint in ("spot-baseline", "reserved")]
+    bought = plan(*agents(1), catalog=ON_AWS, target="kubernetes", capacity=ALONE)
+    assert bought.vcpu_quotas, "the same machine, bought, is counted"
+
+
+def test_a_quota_counts_none_that_is_yours() -> None:
+    machines = [{"machine": "s1", "count": 1}]
+    found = plan(
+        *agents(1),
+        catalog=ON_AWS,
+        target="kubernetes",
+        capacity={**ALONE, "inventory": machines, "quotas": [{"code": "L-DB2E81BA", "vcpus": 0}]},
+    )
+    assert nodes(found) == {"s1": 1}
+
+
+def test_they_stand_where_you_say_or_in_the_one_region_of_the_stack() -> None:
+    here = [{"machine": "s1", "count": 1, "region": "cellar"}]
+    said = owned(*agents(1), machines=here)
+    one = plan(
+        *agents(1),
+        catalog=CATALOG,
+        target="kubernetes",
+        regions=["us-east-1"],
+        capacity={**ALONE, "inventory": [{"machine": "s1", "count": 1}]},
+    )
+    assert [each.node_pools[0].region for each in (said, one)] == ["cellar", "us-east-1"]

@@ -44,7 +44,11 @@ SUBNETS = {
 BLOCKS = {"cr-b10c": ("us-east-1a", "p5.48xlarge", 2)}
 """Capacity Blocks that were bought before: zone, instance type, instances."""
 
-SOLD = {"us-east-1a": ("g6e.xlarge", "p5.48xlarge"), "us-east-1b": ("g6e.xlarge",), "us-east-1d": ()}
+SOLD = {
+    "us-east-1a": ("g6e.xlarge", "m6i.large", "m7i.large", "p5.48xlarge"),
+    "us-east-1b": ("g6e.xlarge", "m6i.large"),
+    "us-east-1d": ("m6i.large",),
+}
 """The world of these tests: zones, and the instance types that each sells."""
 
 

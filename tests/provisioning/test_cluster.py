@@ -8,13 +8,17 @@ import json
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.provisioning.aws.administrators import administrator_faults
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.cluster import NODE_POLICIES
 from agentgpu_iac.provisioning.aws.network import VPC_CIDR, ZoneRanges
-from tests.plans import make_plan
-from tests.provisioning.recording import SOLD
-from tests.provisioning.scenes import ADMINISTRATOR, OPTIONS, SCENES, scene
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.system_nodes import system_place
+from agentgpu_iac.provisioning.aws.zones import Zone
+from tests.plans import make_plan, make_system_nodes
+from tests.provisioning.recording import SOLD, record
+from tests.provisioning.scenes import ADMINISTRATOR, FILES, OPTIONS, SCENES, SETTINGS, scene
 from tests.provisioning.sdk_inputs import takes_tags
 
 SUBNET = "aws:ec2/subnet:Subnet"
@@ -251,3 +255,40 @@ def test_volumes_that_are_claimed_later_carry_the_tag_too() -> None:
 
 def test_the_policy_for_the_key_has_a_name_of_its_own_so_that_it_is_never_there_twice() -> None:
     assert scene("single").one("aws:iam/rolePolicy:RolePolicy", "demo-secrets").inputs["name"] == "use-secrets-key"
+
+
+def test_system_nodes_are_of_the_planned_machine_where_all_zones_sell_it_or_of_one_that_stands_in() -> None:
+    """Of the zones of these tests one alone sells m7i.large."""
+    system = scene("single").one("aws:eks/nodeGroup:NodeGroup", "demo-system").inputs
+    assert system["instanceTypes"] == ["m6i.large"]
+    assert system["scalingConfig"] == {"minSize": 2, "maxSize": 3, "desiredSize": 2}
+    assert len(system["subnetIds"]) == 3
+
+
+def zone(name: str, *sold: str) -> Zone:
+    return Zone(name=name, instance_types=frozenset(sold))
+
+
+def test_where_no_machine_is_sold_in_all_zones_the_nodes_stand_where_the_planned_one_is() -> None:
+    zones = (zone("a", "m7i.large"), zone("b", "m7i.large"), zone("c", "m6i.large"))
+    place = system_place(make_plan(), zones)
+    assert (place.instance_types, place.zones) == (("m7i.large",), ("a", "b"))
+
+
+def test_a_network_whose_zones_sell_none_of_them_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"no two of the zones a, b sell m7i.large or m6i.large"):
+        system_place(make_plan(), (zone("a", "m7i.large"), zone("b")))
+
+
+def test_a_plan_of_before_is_refused() -> None:
+    with pytest.raises(BadInput, match="does not say which nodes carry the router"):
+        record(lambda: deploy(make_plan(system_nodes=None), FILES, SETTINGS))
+
+
+def test_their_disk_holds_what_routers_put_aside() -> None:
+    plan = make_plan(system_nodes=make_system_nodes(root_volume_gib=70))
+    recording = record(lambda: deploy(plan, FILES, SETTINGS))
+    (template,) = [
+        each for each in recording.of("aws:ec2/launchTemplate:LaunchTemplate") if each.name.endswith("-system")
+    ]
+    assert template.inputs["blockDeviceMappings"][0]["ebs"]["volumeSize"] == 70

@@ -108,7 +108,7 @@ class TestNamedReservation:
         recording = record(lambda: deploy(make_plan(node_pools=(pool,)), FILES, settings))
         target = recording.one(TEMPLATE, f"{POOL}-held").inputs["capacityReservationSpecification"]
         assert target == {"capacityReservationTarget": {"capacityReservationResourceGroupArn": GROUP_ARN}}
-        assert "updateStrategy" not in recording.one(NODE_GROUP, POOL).inputs["updateConfig"]
+        assert recording.one(NODE_GROUP, POOL).inputs["updateConfig"]["updateStrategy"] == "MINIMAL"
 
     def test_spot_nodes_behind_a_resource_group_keep_their_own_group(self) -> None:
         held = HeldCapacity(reservation=GROUP_ARN, is_block=False, zone=None)

@@ -261,7 +261,7 @@ class TestReplicasOverSeveralNodes:
         (group,) = (one for one in accelerator_groups(scene("grouped")).values())
         assert len(group.inputs["subnetIds"]) == 1
         assert sizes(group) == (2, 2, 2)
-        assert group.inputs["updateConfig"] == {"maxUnavailable": 2}
+        assert group.inputs["updateConfig"] == {"maxUnavailable": 2, "updateStrategy": "MINIMAL"}
 
     def test_every_network_card_has_an_efa_interface(self) -> None:
         (template,) = (one for one in scene("grouped").of(TEMPLATE) if one.name == self.GROUP)

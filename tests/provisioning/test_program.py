@@ -25,6 +25,7 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.plan.nodes import ENGINE_UID
 from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
+from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
@@ -224,6 +225,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:karpenterChart": "charts/karpenter",
             "agentgpu:modelBucket": "create",
             "agentgpu:deleteModelBucket": "true",
+            "agentgpu:nodeGroupGenerations": '{"pool": 2}',
             "agentgpu:wayOut": "192.0.2.7",
             "agentgpu:burstNodes": "2",
         }
@@ -245,6 +247,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         karpenter_chart="charts/karpenter",
         model_bucket="create",
         delete_model_bucket=True,
+        cluster=ClusterSettings(node_group_generations={"pool": 2}),
         way_out="192.0.2.7",
         machines=MachineSettings(burst_nodes=2),
     )

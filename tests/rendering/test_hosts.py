@@ -331,6 +331,7 @@ STUBS = (
     *("systemctl", "nft", "sysctl", "apt-get", "apt-cache", "nvidia-smi", "nvidia-ctk", "mdadm", "mkfs.ext4", "mount"),
     *("findmnt", "udevadm", "ss", "sshd", "who", "apt-mark", "dpkg-query"),
     *("chown", "install", "docker", "blkid", "lsblk", "curl", "gpg", "openssl", "hostname", "mountpoint", "id"),
+    *("wipefs", "blockdev"),
 )
 ANSWERS = {
     "id": "echo 0",
@@ -454,14 +455,16 @@ def test_every_compose_command_finds_the_secrets_and_nobody_else_may_read_them(t
 
 
 def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
-    """One is blank, one has a partition, one a file system, one is mounted, and one more is blank."""
+    """One is blank, one has a partition, one a file system, one is mounted, one more is blank, and one blkid cannot tell."""
     plan = make_machines_plan()
     joined = tuple(one.model_copy(update={"disks_are_joined": True}) for one in plan.hosts)
-    for disk in ("nvme0n1", "nvme1n1", "nvme2n1", "nvme3n1", "nvme4n1"):
-        (tmp_path / disk).write_text("")
+    for disk in ("nvme0n1", "nvme1n1", "nvme2n1", "nvme3n1", "nvme4n1", "nvme5n1"):
+        with (tmp_path / disk).open("wb") as file:
+            file.truncate(2 * 2**20)
     answers = {
         "lsblk": 'echo disk; case "$*" in *nvme1n1) echo partition;; esac',
-        "blkid": 'case "$*" in *nvme2n1) ;; *) exit 2;; esac',
+        "blkid": 'case "$*" in *nvme2n1) ;; *nvme5n1) exit 8;; *) exit 2;; esac',
+        "blockdev": 'stat --format=%s "$2"',
         "findmnt": 'case "$*" in *nvme3n1) ;; *) exit 1;; esac',
     }
     swaps = (("/dev/nvme", f"{tmp_path}/nvme"), ('[ -b "$disk" ]', '[ -e "$disk" ]'), ("mkdir --parents", "true"))
@@ -471,6 +474,7 @@ def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
     assert code == 0, said
     (made,) = (call for call in called if call.startswith("mdadm --create"))
     assert made.endswith(f"--level=0 --raid-devices=2 {tmp_path}/nvme0n1 {tmp_path}/nvme4n1")
+    assert f"{tmp_path}/nvme5n1 holds signatures of several file systems, and is left alone" in said
     assert [call.split()[-1] for call in called if call.startswith("mkfs.ext4")] == ["/dev/md/agentgpu"]
     assert called[-1] == "mount -o noatime,discard /dev/md/agentgpu /var/lib/agentgpu"
 
@@ -577,8 +581,8 @@ def test_the_driver_s_packages_stay_as_they_are(tmp_path: Path) -> None:
 
 
 READS = re.compile(
-    r"id|ss|sshd|docker (info|ps|compose version)|nvidia-smi|mountpoint|blkid|lsblk|findmnt|dpkg-query|hostname|"
-    r"apt-mark showhold|$"
+    r"id|ss|sshd|docker (info|ps|compose version)|nvidia-smi|mountpoint|blkid|wipefs --no-act|blockdev|lsblk|findmnt|"
+    r"dpkg-query|hostname|apt-mark showhold|$"
 )
 
 
@@ -611,10 +615,13 @@ def test_other_networks_of_the_machine_keep_their_traffic() -> None:
     rules = texts(make_machines_plan())[f"{BASELINE}/firewall.nft"]
     forward = rules[rules.index("chain forward") :]
     assert "policy accept;" in forward
-    assert re.findall(r"^ +(.*(?:drop|accept))$", forward, re.MULTILINE) == [
+    ours = re.findall(r"^ +(.*(?:drop|accept|jump outward))$", forward[: forward.index("}\n\n")], re.MULTILINE)
+    assert ours == [
         "ct state established,related accept",
-        'iifname "agentgpu0" accept',
-        'oifname "agentgpu0" drop',
+        'iifname "agentgpu0" oifname "agentgpu0" accept',
+        'iifname "agentgpu0" drop',
+        'iifname "agentgpu1" jump outward',
+        'oifname { "agentgpu0", "agentgpu1" } drop',
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from agentgpu_iac.plan import Plan, RenderedFile
-from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.plan.meanings import RANK_ORDER
 from agentgpu_iac.plan.opening import without_opening
 from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.rendering.reasons import numbers
@@ -202,6 +202,5 @@ def test_the_page_says_plan_cost_warnings_needs_and_how_to_see_it_answer(stack: 
         assert ("\n- NVIDIA's DCGM exporter" in page) == (plan.watching.accelerators != "none")
         assert "\n- kube-state-metrics" in page
     ranks = re.findall(r"^- \*\*([a-z-]+)\*\* \[", page, re.MULTILINE)
-    assert ranks == sorted(ranks, key=("serving", "safety-and-cost", "to-know").index)
+    assert ranks == sorted(ranks, key=RANK_ORDER.index)
     assert len(ranks) == len(plan.warnings)
-    assert {warning.code for warning in plan.warnings} - set(RANKS) <= set(WARNINGS)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.review.blocks import plain_text
-from agentgpu_iac.review.causes import spec_causes
 from agentgpu_iac.review.change_view import MOST_LINES, diff_comment, diff_view
 from agentgpu_iac.review.diff import FileChanges, diff
 from agentgpu_iac.review.relevance import SECURITY_FIELDS, section_of, security_reason
 from agentgpu_iac.spec.loader import load_text
+from agentgpu_iac.spec.written import written
 from tests.plans import make_machines_plan, make_plan, make_pool, make_security, make_tiered_plan, make_workload
 from tests.review.test_commonmark import HOSTILE, READER, REFERENCES, inner
 from tests.review.test_comparing import FULL, LEAVES, changed, is_excepted, path
@@ -159,6 +159,17 @@ def test_the_image_of_a_workload_that_comes_is_shown() -> None:
     assert ("workload support-burst", "engine.image", None) in {(one.where, one.field, one.before) for one in found}
 
 
+def test_what_goes_with_one_node_pool_and_comes_with_another_is_no_change() -> None:
+    """Once another machine was fifty lines: every image, model and region of the pool that went and of the one that came."""
+    other = make_pool(name="demo-baseline-g5-xlarge", region="eu-west-1")
+    workload = make_workload(node_pool=other.name)
+    found = diff(make_plan(), make_plan(node_pools=(other,), workloads=(workload,))).security
+    assert {(each.field, each.before, each.after) for each in found if each.where.startswith("node pool")} == {
+        ("region", "us-east-1", None),
+        ("region", None, "eu-west-1"),
+    }
+
+
 def test_ranges_of_machines_that_come_are_shown() -> None:
     machines = make_machines_plan(target="spheron")
     opened = machines.hosts[0].model_copy(update={"caller_ranges": ("0.0.0.0/0",)})
@@ -187,13 +198,42 @@ spec:
 def test_causes_are_fields_of_the_spec_by_the_names_of_agents() -> None:
     first = "    - {name: first, model: Qwen/Qwen3-8B}\n"
     other = STACK.replace("concurrent: 5", "concurrent: 50").replace("agents:\n", f"agents:\n{first}")
-    trees = [load_text(text, "x").tree.root for text in (STACK, other)]
-    assert [(one.what, one.before, one.after) for one in spec_causes(*trees)] == [
-        ("spec.agents[a].sessions.concurrent", "5", "50"),
-        ("spec.agents[first].name", None, "first"),
-        ("spec.agents[first].model", None, "Qwen/Qwen3-8B"),
+    before, after = (asked(text) for text in (STACK, other))
+    assert [(one.kind, one.what, one.before, one.after) for one in diff(before, after).causes] == [
+        ("spec", "spec.agents[a].sessions.concurrent", "5", "50"),
+        ("spec", "spec.agents[first].name", None, "first"),
+        ("spec", "spec.agents[first].model", None, "Qwen/Qwen3-8B"),
     ]
-    assert spec_causes(trees[0], trees[0]) == ()
+    assert diff(before, before).causes == ()
+
+
+def asked(text: str) -> Plan:
+    values = written(load_text(text, "x").tree.root)
+    return make_plan().model_copy(
+        update={"written": tuple(p.Written(path=path, value=value) for path, value in values)}
+    )
+
+
+def test_what_follows_is_no_cause() -> None:
+    """Once the difference of two plans named the sessions at the peak, which nobody writes."""
+    (workload,) = make_plan().workloads
+    (agent,) = make_plan().served_agents
+    grown = make_plan(workloads=(workload.model_copy(update={"sessions_peak": 500}),)).model_copy(
+        update={"agents": (agent.model_copy(update={"sessions_peak": 500, "context_tokens": 7}),)}
+    )
+    assert diff(make_plan(), grown).causes == ()
+    spec = grown.provenance.model_copy(update={"spec_sha256": "1" * 64})
+    found = diff(make_plan(), grown.model_copy(update={"provenance": spec})).causes
+    assert [(one.kind, one.before, one.after) for one in found] == [("demand", "0" * 12, "1" * 12)]
+
+
+def test_a_sum_that_stays_above_parts_that_move_says_so() -> None:
+    """Once the comment said that the cost stays, above rows of agents that moved by hundreds."""
+    found = diff(many(3), many(3, role="x"))
+    assert found.agents and not found.expected_delta_usd_per_month
+    text = diff_comment(found)
+    assert "the cost stays" not in text
+    assert "the sum stays, the agents' parts of it move" in text.partition("\n")[0]
 
 
 def ledgered(seats: str, value: float) -> Plan:
@@ -209,7 +249,8 @@ def ledgered(seats: str, value: float) -> Plan:
         source="x",
     )
     workload = make_workload(max_num_seqs=int(seats), sessions_peak=int(seats))
-    return make_plan(workloads=(workload,)).model_copy(update={"ledger": (entry,)})
+    said = p.Written(path="spec.agents[support].traffic.burstFactor", value=seats)
+    return make_plan(workloads=(workload,)).model_copy(update={"ledger": (entry,), "written": (said,)})
 
 
 def test_a_chain_goes_from_the_cause_over_the_terms_of_the_ledger() -> None:
@@ -221,8 +262,8 @@ def test_a_chain_goes_from_the_cause_over_the_terms_of_the_ledger() -> None:
         ("kvGib", "1.8 GiB", "3.6 GiB"),
     ]
     assert (chain.terms[2].sum_before, chain.terms[2].sum_after) == ("0.15 x 12", "0.15 x 24")
-    assert [cause.what for cause in chain.causes] == ["support.sessionsPeak"]
-    assert "because support.sessionsPeak" in diff_comment(found)
+    assert [cause.what for cause in chain.causes] == ["spec.agents[support].traffic.burstFactor"]
+    assert "because `spec.agents[support]" in diff_comment(found)
 
 
 def sums(*entries: tuple[str, str, str, str]) -> Plan:

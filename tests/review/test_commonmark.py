@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from agentgpu_iac.characters import visible
 from agentgpu_iac.review.blocks import Block, Commands, Folded, Heading, Listing, Paragraph, Table, markdown
-from agentgpu_iac.review.commonmark import code, fenced, inline, visible
+from agentgpu_iac.review.commonmark import code, fenced, inline
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 

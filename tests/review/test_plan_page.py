@@ -15,16 +15,14 @@ from agentgpu_iac.review.plan_page import plan_page
 from agentgpu_iac.review.warning_groups import grouped
 from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_tiered_plan, make_workload
+from tests.review.screens import FOUR_AGENTS, WIDTHS, lines_of
 from tests.review.stacks import example
 
 PLANS = {path.stem: example(path).plan for path in EXAMPLES}
-WIDTHS = (80, 100, 120)
-FOUR_AGENTS = 45
-"""Lines of the screen for a stack of four agents, at most."""
 
 
 def lines(plan: Plan, width: int) -> list[str]:
-    return ["".join(span.text for span in line).rstrip() for line in laid_out(plan_page(plan, "s.yaml"), width)]
+    return lines_of(plan_page(plan, "s.yaml"), width)
 
 
 def styles(screen: tuple[Line, ...], text: str) -> set[str]:
@@ -122,7 +120,7 @@ def warning_lines(blocks: tuple[Block, ...]) -> tuple[str, ...]:
 def test_seven_warnings_of_one_kind_are_one_line() -> None:
     plan = warned(*(("unpinned", f"a{number}") for number in range(7)))
     (line,) = warning_lines(plan_page(plan, "s.yaml"))
-    assert line.startswith("! [unpinned x7] an image, AMI or model revision is not exact (a0, a1, ")
+    assert line.startswith("safety-and-cost: [unpinned x7] an image, AMI or model revision is not exact (a0, a1, ")
 
 
 def test_the_worst_warnings_come_first_and_none_of_them_is_left_out() -> None:
@@ -131,14 +129,16 @@ def test_the_worst_warnings_come_first_and_none_of_them_is_left_out() -> None:
         ("uncalibrated", "a"),
         ("engine-suggestion", "a"),
         ("latency-risk", "a"),
+        ("without-effect", "a"),
         ("unpinned", None),
         ("cache-miss", "a"),
     )
     said = warning_lines(plan_page(plan, "s.yaml"))
-    assert said[0] == "!! [cache-miss] a: cache-miss of a"
-    assert said[1] == "! [unpinned] unpinned of None"
-    assert said[-1] == "and latency-risk: agentgpu explain s.yaml warnings"
-    assert [group.rank for group in grouped(plan)] == ["serving", "safety-and-cost", *["to-know"] * 4]
+    assert said[:2] == ("serving: [latency-risk] a: latency-risk of a", "serving: [cache-miss] a: cache-miss of a")
+    assert said[2] == "safety-and-cost: [unpinned] unpinned of None"
+    assert not any(line.startswith("!") for line in said), "a mark is of a figure beside its budget"
+    assert said[-1] == "and engine-suggestion, without-effect: agentgpu explain s.yaml warnings"
+    assert [group.rank for group in grouped(plan)] == ["serving", "serving", "safety-and-cost", *["to-know"] * 4]
 
 
 def test_many_agents_are_told_by_those_that_cost_most() -> None:

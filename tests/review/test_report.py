@@ -355,8 +355,9 @@ def test_a_drawing_says_what_it_shows(page: str) -> None:
         assert figure.css_first("details table caption") is not None
 
 
-def test_the_template_decides_nothing() -> None:
-    source = (template_folder("report") / "report.html.j2").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["report", "parts", "simulation"])
+def test_the_template_decides_nothing(name: str) -> None:
+    source = (template_folder("report") / f"{name}.html.j2").read_text(encoding="utf-8")
     tree = page_module._environment().parse(source)
     for block in tree.find_all(nodes.If):
         assert isinstance(block.test, (nodes.Getattr, nodes.Not))

@@ -64,6 +64,16 @@ def constant_server(plan: Plan, *, step_ms: float, seats: int) -> Plan:
     return changed(plan, step_times=fixed, max_num_seqs=seats, max_num_seqs_per_group=seats, generating=None)
 
 
+def sharing_server(plan: Plan, *, token_ms: float) -> Plan:
+    """A replica whose steps take as long as they have requests, without a limit of seats: processor sharing. Prompts are free."""
+    times = plan.workloads[0].step_times
+    assert times is not None
+    nothing = {name: 0.0 for name in type(times).model_fields if "_ms" in name}
+    only = times.model_copy(update={**nothing, "sequence_ms": token_ms, "experts": 0, "first_token_steps": 0.0})
+    wide = changed(plan, step_times=only, max_num_seqs=4096, max_num_seqs_per_group=4096, generating=None)
+    return with_limit(with_cache(wide, 10**9), None)
+
+
 def trace(*requests: tuple[float, int, int]) -> Trace:
     """(time, prompt, output) each."""
     made = tuple(TraceRequest(at, prompt, output, number, 0) for number, (at, prompt, output) in enumerate(requests))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agentgpu_iac.simulation.mishaps import Mishaps
 from agentgpu_iac.simulation.simulate import Simulation, simulate
 from tests.simulation import fleets
 
@@ -51,9 +52,41 @@ def test_a_machine_that_is_taken_back_costs_tries_and_every_request_still_ends_o
     no_notice = burst.model_copy(update={"drain": burst.drain.model_copy(update={"notice_s": 0})})
     taken = simulate(
         plan.model_copy(update={"node_pools": pools, "workloads": (plan.workloads[0], no_notice)}),
-        replace(ASKED, reclaims_per_hour=30.0),
+        replace(ASKED, mishaps=Mishaps(reclaims_per_hour=30)),
     )
     (agent,), (deployment,) = taken.agents, taken.deployments
     assert deployment.reclaimed > 0
     assert agent.retried > found.agents[0].retried
     assert agent.requests == agent.answered + agent.refused + agent.lost
+
+
+def mishap(plan, **fields):
+    (answer,) = (simulate(plan, Simulation(traffic="ramp", hours=0.5, mishaps=Mishaps(**fields))),)
+    (agent,), (deployment,) = answer.agents, answer.deployments
+    assert agent.requests == agent.answered + agent.refused + agent.lost
+    return agent, deployment
+
+
+def test_a_machine_that_fails_is_missed_until_kubernetes_has_given_it_up():
+    """Two replicas: one goes with what it computes, its callers try again, and the other serves until a third is there."""
+    agent, deployment = mishap(fleets.with_replicas(fleets.small_plan(), 2), failures_per_hour=4.0)
+    assert deployment.failed
+    assert agent.retried
+    assert {each.warm_replicas for each in deployment.moments} >= {1, 2}
+
+
+def test_a_rollout_replaces_every_replica_and_loses_nothing():
+    plan = fleets.with_replicas(fleets.small_plan(), 2)
+    for surge in (0, 1):
+        rollout = plan.workloads[0].rollout.model_copy(update={"max_surge": surge, "max_unavailable": 1 - surge})
+        agent, deployment = mishap(fleets.changed(plan, rollout=rollout), rollout_at_s=60.0)
+        assert (deployment.rolled, agent.lost, agent.refused) == (2, 0, 0)
+        assert min(each.warm_replicas for each in deployment.moments) == 1 + surge
+
+
+def test_a_provider_that_has_no_machine_delays_a_burst():
+    plan = fleets.burst_plan()
+    known = mishap(plan)[1].burst_starts
+    _, late = mishap(plan, refused_ratio=0.6)
+    assert known
+    assert late.refused_machines

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -68,32 +66,6 @@ def test_a_saved_plan_is_simulated_alike(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text(plan_text(fleets.small_plan()))
     assert simulate(load_plan(path), Simulation(hours=0.05)) == simulate(fleets.small_plan(), Simulation(hours=0.05))
-
-
-def erlang_c(servers: int, load: float) -> float:
-    """Probability that a request waits in an M/M/c queue."""
-    term = load**servers / math.factorial(servers) * servers / (servers - load)
-    return term / (sum(load**n / math.factorial(n) for n in range(servers)) + term)
-
-
-@pytest.mark.parametrize(("seats", "load"), [(1, 0.6), (4, 3.0)])
-def test_a_constant_server_waits_as_erlang_says(seats, load):
-    """Poisson arrivals, geometric lengths: the wait for a seat is that of M/M/c."""
-    step_ms, mean_tokens, count = 10.0, 100, 6000
-    chance = Random(5)
-    rate = load / (mean_tokens * step_ms / 1000)
-    at, requests = 0.0, []
-    for _ in range(count):
-        at -= math.log(1 - chance.random()) / rate
-        tokens = 1 + int(math.log(1 - chance.random()) / math.log(1 - 1 / mean_tokens))
-        requests.append((at, 1, min(tokens, 1500)))
-    plan = fleets.with_limit(fleets.constant_server(fleets.small_plan(), step_ms=step_ms, seats=seats), None)
-    found = sent(plan, fleets.trace(*requests)).agents[0]
-    mean_s = mean_tokens * step_ms / 1000
-    expected_ms = 1000 * erlang_c(seats, load) * mean_s / (seats - load)
-    beside_ms = fleets.first(plan).latency.network_ms + 1.5 * step_ms
-    assert found.answered == count
-    assert found.turns[0].ttft_ms.mean - beside_ms == pytest.approx(expected_ms, rel=0.15)
 
 
 def test_as_many_generate_as_the_closed_queue_of_the_plan_says():

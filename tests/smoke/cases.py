@@ -89,6 +89,7 @@ CASES = (
     ),
     *_formats(f"levers {CUSTOMER_SERVICE}", *_BOTH),
     *_formats(f"simulate {CUSTOMER_SERVICE} --hours 0.05", *_BOTH),
+    *_formats(f"simulate {CUSTOMER_SERVICE} --hours 0.05", "html", extra="report"),
     *_formats(f"frontier {CUSTOMER_SERVICE} --over percentile --values 90,95", *_BOTH),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE}", *_ALL),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE} --exit-code", "json", code=1),
@@ -101,6 +102,10 @@ CASES = (
     Case(
         line=f"status {CUSTOMER_SERVICE} --kubeconfig {{folder}}/none",
         form="nothing", code=2, extra="cluster", says="there is no such file",
+    ),
+    Case(
+        line="scale --project {folder}",
+        form="nothing", code=2, extra="pulumi", says="holds no Pulumi.yaml",
     ),
     *_formats("catalog list accelerators", *_BOTH),
     *_formats("catalog list models", "json"),

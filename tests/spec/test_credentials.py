@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.credentials import credential_in, without_credentials
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.spec.addresses import keeps_secrets
 from agentgpu_iac.spec.loader import load_text
+from agentgpu_iac.spec.schema import json_schema
 
 CREDENTIALS = {
     "hugging face": "hf_AbCdEfGhIjKlMnOpQrStUvWxYz01234567",
@@ -24,6 +28,9 @@ CREDENTIALS = {
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3",
     "key": "-----BEGIN RSA PRIVATE KEY-----MIIEowIBAAKCAQEA7x",
     "address": "https://deploy:s3cretpass@git.example.org/agents.git",
+    "a user in an address": "https://deploy@git.example.org/agents.git",
+    "token as a query": "https://prometheus.example.org/api?x=1&access_token=abc",
+    "signature in an address": "https://models.example.org/a?X-Amz-Signature=00ff",
     "token in an address": "https://ghp_16C7e42F292c6912E7710c838347Ae178B4a@github.com/acme/agents.git",
 }
 NAMES = (
@@ -39,6 +46,8 @@ NAMES = (
     "ssh://git@git.example.org/acme/agents.git",
     "orchestrator that routes tickets",
     "s3://acme-models/agents",
+    "https://huggingface.co/@someone/model?tab=files",
+    "https://example.org/authors?author=me&tokens=3",
 )
 EVERYWHERE = {
     "a Secret's name": "  modelCache: {{tokenSecret: '{0}'}}\n  agents: [{{name: one, model: Qwen/Qwen3-8B}}]\n",
@@ -110,3 +119,94 @@ def test_calculators_do_not_repeat_one_either(calculator: object, field: str) ->
 def test_a_long_text_takes_no_longer_than_it_is_long(unit: str) -> None:
     """A form that begins anywhere and ends nowhere would take minutes here."""
     assert credential_in(without_credentials(unit * (200_000 // len(unit)))) is None
+
+
+ADDRESSES = {
+    "gitops.repository": "gitops: {{tool: flux, path: a, repository: '{0}'}}",
+    "scaling.prometheusUrl": "scaling: {{prometheusUrl: '{0}'}}",
+    "observability.runbookBaseUrl": "observability: {{runbookBaseUrl: '{0}'}}",
+    "agents[0].paidFallback.baseUrl": (
+        "agents: [{{name: support, model: Qwen/Qwen3-8B, paidFallback: {{apiModel: openai/a, keySecret: k, usdPerDay: 1, "
+        "usdPerMillionInput: 1, usdPerMillionOutput: 1, baseUrl: '{0}'}}}}]"
+    ),
+}
+"""Every field of a spec that holds an address; the schema tells which (below)."""
+
+
+def with_address(field: str, address: str) -> str:
+    line = ADDRESSES[field].format(address)
+    others = "" if line.startswith("agents") else "  agents: [{name: support, model: Qwen/Qwen3-8B}]\n"
+    return f"{HEAD}  {line}\n{others}"
+
+
+def test_every_field_that_takes_an_address_is_among_them() -> None:
+    """A pattern that takes one takes https://example.org/a."""
+    found = set()
+    schema = json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        for name, field in part.get("properties", {}).items():
+            kinds = (field, *field.get("anyOf", ()))
+            if any("pattern" in kind and re.search(kind["pattern"], "https://example.org/a") for kind in kinds):
+                found.add(name)
+    assert found == {field.rpartition(".")[2] for field in ADDRESSES}
+
+
+@pytest.mark.parametrize("field", ADDRESSES)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://deploy:s3cret@example.org/a",
+        "https://s3cret@example.org/a",
+        "https://:s3cret@example.org/a",
+        "http://u:s3cret@10.0.0.1:9090",
+        "https://example.org/a?token=s3cret",
+        "https://-oProxyCommand=s3cret/a",
+        "ssh://-oProxyCommand=s3cret/a",
+        "ssh://git@-oProxyCommand=s3cret/a",
+        "ssh://git:s3cret@example.org/a",
+        "git@-oProxyCommand=s3cret:a",
+        "git@example.org:-s3cret",
+        "https://example.org/-s3cret\\u0020x",
+    ],
+)
+def test_nobody_signs_in_by_an_address_and_none_is_an_option(field: str, address: str) -> None:
+    found = refused(with_address(field, address))
+    assert any(fault.path == f"spec.{field}" for fault in found.faults)
+    assert not any(secret in str(found) for secret in ("s3cret@", ":s3cret", "=s3cret@", "token=s3cret"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://git.example.org:8443/acme/agents.git",
+        "https://[2001:db8::1]/acme/agents.git",
+        "ssh://git@git.example.org:22/acme/agents.git",
+        "ssh://git.example.org/~acme/agents.git",
+        "git@git.example.org:acme/agents.git",
+        "git@git.example.org:/acme/agents.git",
+    ],
+)
+def test_addresses_of_repositories_stay_what_they_are(address: str) -> None:
+    stack = load_text(with_address("gitops.repository", address), "stack.yaml").stack
+    assert stack.spec.gitops is not None
+    assert stack.spec.gitops.repository == address
+
+
+@pytest.mark.parametrize(
+    ("address", "keeps"),
+    [
+        ("https://api.example.org", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://[::1]:1", True),
+        ("http://localhost", True),
+        ("http://api.example.org", False),
+        ("http://127.0.0.1.example.org", False),
+        ("http://localhost.example.org", False),
+        ("https://user@api.example.org", False),
+        ("https://-x", False),
+        ("ftp://127.0.0.1", False),
+        ("https://api.example.org/a b", False),
+    ],
+)
+def test_keys_are_sent_where_nobody_reads_along(address: str, keeps: bool) -> None:
+    assert keeps_secrets(address) is keeps

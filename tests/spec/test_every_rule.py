@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, commitment_rules, provider_rules, rules, schedule_rules, tenancy_rules
+from agentgpu_iac.spec import (
+    agent_rules,
+    commitment_rules,
+    namespace_rules,
+    provider_rules,
+    rules,
+    schedule_rules,
+    tenancy_rules,
+)
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -28,6 +36,8 @@ BATCH = ("latencyClass: background", NIGHT)
 AT_NIGHT = f"name: other, model: Qwen/Qwen3-14B, latencyClass: background, {NIGHT}"
 
 WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
+
+SCALER = "scaling: {{{}machines: {{image: a, secret: s, pulumiStack: burst}}}}"
 
 TEAM = "teams: [{{name: desk, keySecret: desk-key{}}}]"
 PAID = "paidFallback: {{apiModel: openai/gpt-5-mini, keySecret: seller-key{}}}"
@@ -111,6 +121,12 @@ BAD = (
         with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
     ),
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.nodeUpdates", with_spec("target: kubernetes", "capacity: {nodeUpdates: surge}")),
+    (
+        "_target_rules",
+        "capacity.systemNodes",
+        with_spec("target: kubernetes", "capacity: {systemNodes: {machine: m7i.large}}"),
+    ),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     (
@@ -121,6 +137,27 @@ BAD = (
     ("_foreign", "providers[1]", with_spec("providers: [aws, vast]")),
     ("_foreign", "providers[0]", with_spec("providers: [spheron]", KEYED)),
     ("_machines_from", "capacity.machinesFrom[0]", with_spec("target: kubernetes", "capacity: {machinesFrom: [aws]}")),
+    (
+        "_inventory_places",
+        "capacity.inventory[0].region",
+        with_spec(
+            "target: kubernetes",
+            "regions: [us-east-1]",
+            "capacity: {inventory: [{machine: a, count: 1, region: here}]}",
+        ),
+    ),
+    ("_scaler_rules", "scaling.machines", with_spec("target: compose", SCALER.format(""))),
+    ("_scaler_rules", "scaling.machines", with_spec(SCALER.format(""))),
+    ("_scaler_rules", "scaling.method", with_spec("providers: [aws, spheron]", KEYED, SCALER.format("method: none, "))),
+    (
+        "_scaler_rules",
+        "scaling.machines",
+        with_spec(
+            "providers: [aws, spheron]",
+            KEYED,
+            SCALER.format("prometheusAuth: {method: aws-sigv4, awsRegion: eu-central-1}, "),
+        ),
+    ),
     (
         "_machines_from",
         "capacity.machinesFrom[0]",
@@ -183,6 +220,11 @@ BAD = (
     ("_router_rules", "network.router", with_spec("network: {router: gateway}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{{GATEWAY}}}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{router: nginx, {GATEWAY}}}")),
+    (
+        "_queue_rules",
+        "agents[0].overrides.maxWaitingRequests",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}") + "      overrides: {maxWaitingRequests: 4}\n",
+    ),
     ("_range_rules", "hosts.callerRanges[0]", with_spec("hosts: {callerRanges: [10.0.0.1/8]}")),
     ("_range_rules", "hosts.adminRanges[0]", with_spec("hosts: {adminRanges: [10.0.0.1/8]}")),
     ("_target_rules", "network.router", with_spec("target: compose", "network: {router: none}")),
@@ -228,7 +270,12 @@ BAD = (
     ),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
     ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
-    ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
+    ("namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
+    (
+        "namespace_rules",
+        "metadata.name",
+        with_spec("security: {callers: [customer-service]}"),
+    ),
     ("adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
         "adapter_rules",
@@ -406,6 +453,7 @@ BAD = (
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("providers: [aws, spheron]", KEYED, SCALER.format("")),
     with_spec("providers: [aws, spheron]", KEYED),
     with_spec("target: kubernetes", "capacity: {machinesFrom: [spheron]}", KEYED),
     with_spec("security: {callersNeedLabel: true}"),
@@ -447,7 +495,7 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, commitment_rules, provider_rules, schedule_rules, tenancy_rules)
+MODULES = (rules, agent_rules, commitment_rules, namespace_rules, provider_rules, schedule_rules, tenancy_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 

@@ -81,7 +81,7 @@ LADDER = "a0: &a0 x\n" + "".join(f"a{step + 1}: &a{step + 1} [*a{step}]\n" for s
         (with_name("'a\u202eb'"), "holds the hidden character U+202E RIGHT-TO-LEFT OVERRIDE"),
         (with_name("supp\u043ert"), "holds U+043E CYRILLIC SMALL LETTER O"),
         (with_name("Supp\u043ert"), "holds U+043E CYRILLIC SMALL LETTER O"),
-        (with_name("a\u200bb"), "holds U+200B ZERO WIDTH SPACE"),
+        (with_name("a\u200bb"), "holds the hidden character U+200B ZERO WIDTH SPACE"),
         (with_name("\u05d0\u05d1"), "holds U+05D0 HEBREW LETTER ALEF"),
         (with_name("\uff53upport"), "holds U+FF53 FULLWIDTH LATIN SMALL LETTER S"),
         (with_name("\u0663"), "holds U+0663 ARABIC-INDIC DIGIT THREE"),

@@ -48,6 +48,7 @@ from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, LocalZone, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
+from agentgpu_iac.catalog.model.system import ClusterPart, ClusterPod, SystemMachine
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.token_prices import TokenPrice
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
@@ -62,6 +63,8 @@ __all__ = (
     "Charge",
     "ChargeId",
     "CheckpointCache",
+    "ClusterPart",
+    "ClusterPod",
     "DecodeAttention",
     "DenseTflops",
     "EngineHostMemory",
@@ -108,6 +111,7 @@ __all__ = (
     "Shortcut",
     "ShortcutId",
     "SkyPilotName",
+    "SystemMachine",
     "Thinking",
     "Thinks",
     "TokenPrice",

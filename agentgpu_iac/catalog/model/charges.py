@@ -9,9 +9,7 @@ from pydantic import Field
 from agentgpu_iac.catalog.model.scalars import Count, ReadOn, Sources
 from agentgpu_iac.spec.document import Document, Money
 
-ChargeId = Literal[
-    "control-plane", "extended-support", "system-nodes", "nat-gateway", "public-address", "nat-traffic", "logs"
-]
+ChargeId = Literal["control-plane", "extended-support", "nat-gateway", "public-address", "nat-traffic", "logs"]
 """Charges, as plans name them."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.inputs import MIB
+from agentgpu_iac.spec.addresses import keeps_secrets
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.documents import ReadDocument, read_document
 from agentgpu_iac.spec.model.fields import Name, Text, Url
@@ -110,6 +111,12 @@ def _rules(data: Data) -> Iterator[Violation]:
     for index, name in enumerate(names):
         if isinstance(name, str) and times[name] > 1:
             yield Violation(steps=("environments", index, "name"), message=f"two environments are called {name!r}")
+    api = mapping(whole.get("forge")).get("api")
+    if isinstance(api, str) and not keeps_secrets(api):
+        message = "a token is sent there, and others on the way could read it"
+        yield Violation(
+            steps=("forge", "api"), message=message, hint="write https://; http:// is for this machine alone"
+        )
     base = whole.get("base", "main")
     for key, default in (("branch", "agentgpu/publish"), ("refreshBranch", "agentgpu/refresh")):
         if whole.get(key, default) == base:

@@ -39,6 +39,7 @@ def purchase_rejections(context: Context) -> tuple[Rejection, ...]:
         if candidate.demand.user_facing
         for workload in context.tiers[candidate.demand.name]
         for pool in (context.pools[workload.node_pool],)
+        if not pool.owned
         for on_offer in (ways.get((pool.provider, pool.instance_types[0], pool.region), set()),)
         for refusal in _refusals(context, candidate, workload, pool, may_reserve, on_offer)
     )

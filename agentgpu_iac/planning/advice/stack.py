@@ -42,7 +42,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
     yield from _unpriced(context)
     yield from _old_prices(context)
     for pool in context.node_pools:
-        if not pool.price_date:
+        if not pool.price_date and not pool.owned:
             yield warning(
                 "undated-price", f"the price of {pool.instance_types[0]} ({pool.provider}) has no date in its source"
             )
@@ -269,11 +269,17 @@ def _beside_the_cluster(context: Context, bursts: Sequence[Workload]) -> Iterato
     if bursts:
         machines = sum(context.pools[burst.node_pool].max for burst in bursts)
         slowest = max(burst.cold_start_s.upper.total for burst in bursts)
+        follows = spec.scaling.machines
+        names = ", ".join(burst.name for burst in bursts)
+        who = (
+            f"burst-scaler looks at the load every {follows.every_minutes} min and has Pulumi start or end"
+            if follows is not None
+            else "agentgpu scale, run every minute wherever Pulumi runs, follows the load; else nothing does: it starts and ends"
+        )
         yield warning(
             "burst-beside-cluster",
-            f"nothing raises {', '.join(burst.name for burst in bursts)} when the burst comes: {machines} machine"
-            f"{plural(machines)} beside the cluster run once pulumi up with agentgpu:burstNodes (or you) has started them, up to "
-            f"{slowest:,.0f} s before they serve. Start them before the hours in which it comes; the expected "
+            f"{names}: {who} up to {machines} machine{plural(machines)} beside the cluster, each up to {slowest:,.0f} s before "
+            "it serves. A schedule (scaling.schedule) starts them before the hours in which the burst comes; the expected "
             f"{spec.capacity.burst_hours_per_month:g} h a month (capacity.burstHoursPerMonth) are what is counted",
         )
         if not spec.hosts.admin_ranges:

@@ -119,7 +119,7 @@ def quotas(stated: Sequence[AccountQuota], machines: Sequence[Machine], catalog:
     found: list[Quota] = []
     for each in stated:
         by_region: dict[str, dict[tuple[MachineId, bool], int]] = {}
-        for machine in machines:
+        for machine in (each for each in machines if not each.owned):
             zone = catalog.local_zone(machine.region)
             region = machine.region if zone is None else zone.region
             for way in _QUOTA_WAYS:

@@ -45,6 +45,8 @@ class Machine:
     accelerators: int
     region: str
     ways: tuple[Way, ...]
+    owned: bool = False
+    """It is there already: nobody sells it, so it is in no seller's region and in no account's quota."""
 
     @property
     def id(self) -> tuple[str, str, str]:
@@ -108,7 +110,10 @@ def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, .
 
 
 def _owned(offerings: Sequence[Offering], spec: StackSpec) -> Iterator[Machine]:
-    """Machines of the inventory, in its order; of several places where such are sold the first names its own."""
+    """Machines of the inventory, in its order. What they hold is what such machines hold wherever they are sold, and no more of
+    a seller is known of them: not its region, its prices or the other ways in which it sells them.
+    """
+    anywhere = spec.regions[0] if len(spec.regions) == 1 else ANY_REGION
     for owned in spec.capacity.inventory:
         alike = [
             offering
@@ -129,8 +134,9 @@ def _owned(offerings: Sequence[Offering], spec: StackSpec) -> Iterator[Machine]:
             instance=first.instance_type,
             accelerator=first.accelerator,
             accelerators=first.accelerator_count,
-            region=first.region,
+            region=owned.region or anywhere,
             ways=(way,),
+            owned=True,
         )
 
 

@@ -30,7 +30,7 @@ def needs(node_pools: Sequence[NodePool], catalog: Catalog) -> tuple[VcpuNeed, .
     counting = {row.provider for row in catalog.quotas}
     sums: dict[_Key, _Sum] = {}
     for pool in node_pools:
-        if pool.provider not in counting or not pool.types:
+        if pool.owned or pool.provider not in counting or not pool.types:
             continue
         for position, way in enumerate(_ways(pool)):
             for key, planned in _keys(pool, way, catalog):

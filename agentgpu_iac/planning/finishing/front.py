@@ -16,6 +16,7 @@ from agentgpu_iac.plan import (
     HostPlan,
     JoinedPlan,
     MachineRoute,
+    MachineScalingPlan,
     NodePool,
     OtherMachine,
     RoutePlan,
@@ -72,6 +73,7 @@ def joined_plan(
     node_pools: Sequence[NodePool],
     hosts: Sequence[HostPlan],
     router: RouterPlan | None,
+    scaling: MachineScalingPlan | None = None,
 ) -> JoinedPlan | None:
     """How the cluster's NGINX reaches machines beside it; None where there are none."""
     beside = [pool for pool in node_pools if pool.beside_cluster]
@@ -79,6 +81,7 @@ def joined_plan(
         return None
     deployments = {workload.name: workload.agent for workload in workloads}
     return JoinedPlan(
+        scaling=scaling,
         config_map=MACHINES_NAME,
         server_name=server_name(stack),
         machines=tuple(
@@ -95,8 +98,22 @@ def joined_plan(
 def _weighed(way: MachineRoute, workloads: Sequence[Workload], router: RouterPlan) -> MachineRoute:
     """The way with its weight beside the pods of its agent that are always there."""
     deployment = next(route.leads_to for route in router.routes if route.agent == way.agent)
-    pods = sum(each.replicas.max for each in workloads if each.agent == deployment and each.tier == "baseline")
-    return way.model_copy(update={"weight": way.engines * max(1, _SRV_WEIGHTS // max(1, pods))})
+    return way.model_copy(update={"weight": way.engines * _weight_of_a_pod(_pods(deployment, workloads))})
+
+
+def _pods(deployment: str, workloads: Sequence[Workload]) -> int:
+    """Engines of a deployment that are always there in the cluster."""
+    return sum(each.replicas.max for each in workloads if each.agent == deployment and each.tier == "baseline")
+
+
+def _weight_of_a_pod(pods: int) -> int:
+    return max(1, _SRV_WEIGHTS // max(1, pods))
+
+
+def cluster_weight(deployment: str, workloads: Sequence[Workload]) -> int:
+    """What NGINX weighs all pods of a deployment by."""
+    pods = _pods(deployment, workloads)
+    return max(1, pods) * _weight_of_a_pod(pods)
 
 
 def _others(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from agentgpu_iac.plan import (
@@ -63,6 +64,29 @@ _LOOK_BACK_S = 4 * SCRAPE_INTERVAL_S
 """Time in which the last two looks at a counter must lie."""
 _LEAST_KV_RATIO = 0.001
 """KEDA hands values on in thousandths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One reason for more burst replicas: so many as exceed the floor, over the threshold."""
+
+    name: Literal["requests", "sessions", "kv-cache"]
+    held: str
+    """PromQL: what is held, and what is refused."""
+    floor: float
+    threshold: float
+    threshold_of_baseline: float
+    """The same in parts of a baseline replica, where its engines alone are seen."""
+
+    @property
+    def trigger(self) -> Trigger:
+        """As KEDA and an HPA ask."""
+        return Trigger(
+            name=self.name,
+            query=_excess(self.held, self.floor),
+            floor=self.floor,
+            threshold=self.threshold,
+        )
 
 
 def scaled(
@@ -134,17 +158,17 @@ def _scaling(
         target_api_version=API_VERSIONS[burst.kind],
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
-        prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
+        prometheus_auth=prometheus_auth(wanted.prometheus_auth),
         baseline_replicas=baseline.replicas.max,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
         triggers=tuple(
-            trigger.model_copy(update={"query": _while_closed(trigger.query, baseline, stack, spec)})
-            for trigger in _triggers(burst, metrics, baseline, stack, spec)
+            trigger.model_copy(update={"query": while_closed(trigger.query, baseline, stack, spec)})
+            for trigger in (each.trigger for each in reasons(burst, metrics, baseline, stack, spec))
         ),
-        schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
+        schedules=tuple(schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
         counts_refused=refused_by(burst, metrics, spec),
         polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
@@ -162,7 +186,7 @@ def _normal_requests(baseline: Workload) -> float:
     return 0.0 if normal is None else float(baseline.replicas.max * normal.generating)
 
 
-def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
+def prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
     """KEDA's words for it (read in 2.20.2: pkg/scalers/authentication, pkg/scalers/aws)."""
     if wanted is None:
         return None
@@ -178,16 +202,15 @@ def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None
     )
 
 
-def _triggers(
-    burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec
-) -> Iterator[Trigger]:
+def reasons(burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec) -> Iterator[Asked]:
+    """What is looked at, in whatever place the burst is."""
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
     pace, baseline_replicas = burst.pace, baseline.replicas.max
     floor, each = _requests_wanted(burst, baseline, theta)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
-    yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), floor=floor, threshold=each)
+    yield Asked(name="requests", held=f"{now}{missing}", floor=floor, threshold=each, threshold_of_baseline=each)
     behind, averaged = "", now
     used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
     of_groups = "" if burst.attention_data_parallel_size == 1 else f" / {burst.attention_data_parallel_size}"
@@ -196,19 +219,28 @@ def _triggers(
         behind, window = f" * {decimal(pace.sessions_per_request)}", f"[{averaged_s(pace)}s]"
         averaged = " + ".join(f"sum(avg_over_time({gauge}{window}))" for gauge in series)
         used = None if used is None else f"avg_over_time({used}{window})"
-        query = _excess(f"({averaged}{missing}){behind}", floor)
-        yield Trigger(name="sessions", query=query, floor=floor, threshold=each)
+        yield Asked(
+            name="sessions",
+            held=f"({averaged}{missing}){behind}",
+            floor=floor,
+            threshold=each,
+            threshold_of_baseline=each,
+        )
     if used is not None:
         at_base, ratio = (
             max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.sessions_in_cache, 3))
             for tier in (baseline, burst)
         )
-        at_rest = rounded(floor / each * at_base, 6)
-        query = _excess(f"sum({used}){of_groups}{behind}", at_rest)
-        yield Trigger(name="kv-cache", query=query, floor=at_rest, threshold=ratio)
+        yield Asked(
+            name="kv-cache",
+            held=f"sum({used}){of_groups}{behind}",
+            floor=rounded(floor / each * at_base, 6),
+            threshold=ratio,
+            threshold_of_baseline=at_base,
+        )
 
 
-def _while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) -> str:
+def while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) -> str:
     """The same query; 0 while the baseline's schedule leaves no replica of it, whose series would else be missing."""
     if baseline.open_hours is None or baseline.open_hours.replicas_outside:
         return query
@@ -307,5 +339,6 @@ def _excess(held: str, baseline: float) -> str:
     return f"clamp_min({held} - {decimal(baseline)}, 0)"
 
 
-def _schedule(peak: ScheduledScale, most: int) -> Schedule:
+def schedule(peak: ScheduledScale, most: int) -> Schedule:
+    """Burst replicas at known hours, as many as the tier has."""
     return Schedule(start=peak.start, end=peak.end, timezone=peak.timezone, replicas=min(peak.replicas, most))

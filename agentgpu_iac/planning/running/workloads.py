@@ -80,7 +80,8 @@ def workload_plan(
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     most = candidate.service.most_generating
     wide_area_ms, round_trip_ms = joined.wide_area_ms(pool.machine, spec), joined.round_trip_ms(pool.machine, spec)
-    waiting_room = _waiting_room(candidate, round_trip_ms)
+    given = agent.overrides.max_waiting_requests
+    waiting_room = _waiting_room(candidate, round_trip_ms) if given is None else given
     admission = _admission(candidate, most, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
     metrics = watching.metrics_plan(catalog.engine_metrics(agent.engine, release.version), demand, round_trip_ms)
     engines = pool.engines_per_accelerator

@@ -15,6 +15,7 @@ from agentgpu_iac.plan import (
     PolicyPlan,
     Provenance,
     Rejection,
+    Written,
     tiers_by_agent,
 )
 from agentgpu_iac.plan.addresses import agent_url
@@ -29,7 +30,9 @@ from agentgpu_iac.planning.covering import commitment_costs
 from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan, joined_plan
+from agentgpu_iac.planning.finishing.machine_scaling import machine_scaling_plan
 from agentgpu_iac.planning.finishing.market import market_plan
+from agentgpu_iac.planning.finishing.system_nodes import system_nodes
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.open_hours import by_the_clock
@@ -57,6 +60,7 @@ from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.written import written
 from agentgpu_iac.targets import target_of
 
 
@@ -130,15 +134,13 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     )
     shares = by_agent(placed, its_pools, decided.terms)
     calls = call_costs(placed, tiers, shares, catalog.token_prices)
-    total = with_beside(total, spec, catalog, node_pools, decided.terms.burst_hours).model_copy(
-        update={"by_agent": shares, "calls": calls}
-    )
     order = [agent.name for agent in spec.agents]
     agents = agent_plans(placed, tiers, order)
     router = router_plan(spec, catalog, workloads, agents, beside)
     inside = tuple(workload for workload in workloads if workload.node_pool not in beside)
     nodes = tuple(pool for pool in node_pools if not pool.beside_cluster)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents)
+    following = machine_scaling_plan(spec, name, workloads, node_pools, hosts)
     proxy = proxy_plan(
         spec,
         catalog,
@@ -147,6 +149,11 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         router,
         {agent.name: agent_url(name, agent.name, tiers[agent.deployment][0].port, router) for agent in agents},
         usd_per_million_tokens(placed, shares),
+    )
+    servants = quota.Servants(router=router, proxy=proxy, scaler=None if following is None else following.scaler)
+    system = system_nodes(loaded, spec, catalog, inside, nodes, servants)
+    total = with_beside(total, spec, catalog, node_pools, system, decided.terms.burst_hours).model_copy(
+        update={"by_agent": shares, "calls": calls}
     )
     sky_services = sky.services(placed, settled.options, tiers, spec, catalog, name)
     context = advice.Context(
@@ -184,12 +191,13 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         agents=agents,
         sharing=sharing(decided.considered, settled, decided.terms, order),
         node_pools=node_pools,
+        system_nodes=system,
         priority_classes=priorities.classes(inside) if spec.cluster_objects.priority_classes else (),
         cluster_objects=ClusterObjectsPlan(
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
         ),
         security=security.plan(spec),
-        quota=quota.plan(inside, nodes, router, proxy)
+        quota=quota.plan(inside, nodes, servants)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
         vcpu_quotas=quotas,
@@ -201,7 +209,14 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         hosts=hosts,
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
-        joined=joined_plan(name, workloads, node_pools, hosts, router),
+        joined=joined_plan(
+            name,
+            workloads,
+            node_pools,
+            hosts,
+            router,
+            following,
+        ),
         sky_services=sky_services,
         cost=total,
         drivers=drivers(placed, settled.options, shares, decided.rejections, on_offer, decided.terms, spec),
@@ -221,6 +236,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             *proxy_entries(proxy, agents, tiers),
         ),
         assumptions=assumptions(loaded.stack.spec, spec),
+        written=tuple(Written(path=path, value=value) for path, value in written(loaded.tree.root)),
         provenance=Provenance(
             spec_sha256=loaded.sha256,
             catalog_version=catalog.version,

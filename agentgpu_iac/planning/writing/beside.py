@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Charge
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import BesideItem, Cost, NodePool
+from agentgpu_iac.plan import BesideItem, Cost, NodePool, SystemNodesPlan
 from agentgpu_iac.sizing.loading import volume_usd_per_month
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -25,13 +25,20 @@ _BESIDE_CLUSTER = (
 
 
 def with_beside(
-    total: Cost, spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool], burst_hours: Decimal
+    total: Cost,
+    spec: StackSpec,
+    catalog: Catalog,
+    pools: Sequence[NodePool],
+    system: SystemNodesPlan | None,
+    burst_hours: Decimal,
 ) -> Cost:
     """The cost with what it leaves out."""
     nodes = [pool for pool in pools if not pool.beside_cluster]
     items = (
         *_charges(spec, catalog, nodes),
-        *_root_volumes(spec, catalog, nodes, burst_hours),
+        *_system_nodes(system),
+        *_updates(spec, nodes),
+        *_root_volumes(spec, catalog, nodes, system, burst_hours),
         *_not_priced(spec),
         *(_BESIDE_CLUSTER if len(nodes) < len(pools) else ()),
     )
@@ -60,6 +67,29 @@ def _charges(spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool]) -> It
         )
 
 
+def _system_nodes(system: SystemNodesPlan | None) -> Iterator[BesideItem]:
+    if system is not None:
+        yield BesideItem(
+            what=f"system nodes ({system.instance_type}), which carry no agents",
+            usd_per_month=system.usd_per_month,
+            formula=system.formula,
+            price_date=system.price_date,
+            price_source=system.price_source,
+        )
+
+
+def _updates(spec: StackSpec, pools: Sequence[NodePool]) -> Iterator[BesideItem]:
+    """Nodes that EKS starts beside the old ones; in how many zones a pool stands is known when it is deployed."""
+    surging = [pool for pool in pools if pool.node_updates == "surge"] if target_of(spec).can.makes_cluster else []
+    if surging:
+        each = " + ".join(f"{pool.name}: USD {pool.usd_per_hour:,.2f} an hour each" for pool in surging)
+        yield BesideItem(
+            what="nodes that an update of a node group starts before old ones go",
+            usd_per_month=None,
+            formula=f"up to two in each zone while the update lasts; {each}",
+        )
+
+
 def _of(row: Charge) -> tuple[Decimal | None, str]:
     if row.per == "gb":
         return None, f"USD {row.usd.normalize():f} a GB; how many there are is not known"
@@ -84,7 +114,11 @@ def _elsewhere(of: str, region: str) -> str:
 
 
 def _root_volumes(
-    spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool], burst_hours: Decimal
+    spec: StackSpec,
+    catalog: Catalog,
+    pools: Sequence[NodePool],
+    system: SystemNodesPlan | None,
+    burst_hours: Decimal,
 ) -> Iterator[BesideItem]:
     """The nodes' disks: all month for those that are always there, for the expected hours of the others."""
     volume = next((row for row in catalog.volumes if row.id == _ROOT_VOLUME), None)
@@ -101,6 +135,10 @@ def _root_volumes(
         size = f"{pool.root_volume_gib} GiB, {pool.root_volume_mib_per_s} MiB/s"
         while_there = "" if pool.tier == "baseline" else f" for {hours:g} of {HOURS_PER_MONTH} h"
         parts.append(f"{pool.max} x USD {each:,.2f} ({volume.name}, {size}){while_there}")
+    if system is not None:
+        each = volume_usd_per_month(volume, system.root_volume_gib, volume.included_mib_per_s, volume.included_iops)
+        usd += each * system.count
+        parts.append(f"{system.count} x USD {each:,.2f} ({volume.name}, {system.root_volume_gib} GiB, system nodes)")
     yield BesideItem(
         what="root volumes of the nodes",
         usd_per_month=usd.quantize(Decimal("0.01")),

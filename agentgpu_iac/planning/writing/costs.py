@@ -50,10 +50,16 @@ def cost(
         + (paid - _sum(cover.usd_per_month for cover in covered)),
         line_items=items,
         commitments=commitments,
-        price_age=price_age(items, day, max_price_age_days),
+        price_age=price_age(_bought(items, pools), day, max_price_age_days),
         alternatives=alternatives,
         optimality_gap_ratio=gap_ratio,
     )
+
+
+def _bought(items: Sequence[LineItem], pools: Sequence[Pool]) -> Sequence[LineItem]:
+    """Without machines that are there already, whose rate is what the spec says today."""
+    owned = {pool.name for pool in pools if pool.machine.owned}
+    return [item for item in items if item.node_pool not in owned]
 
 
 def _at_the_peak(pools: Sequence[Pool], paid_per_month: Decimal) -> Decimal:

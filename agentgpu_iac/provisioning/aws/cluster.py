@@ -1,4 +1,4 @@
-"""The EKS cluster, its add-ons, and the two small nodes that the add-ons run on."""
+"""The EKS cluster, its add-ons, and the nodes that the add-ons run on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.administrators import Administrators, AdministratorsArgs
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
-from agentgpu_iac.provisioning.aws.naming import NODE_GROUP_NAME_LIMIT, fitted, stack_tags
-from agentgpu_iac.provisioning.aws.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.roles import (
     EC2_SERVICE,
     EKS_SERVICE,
@@ -22,6 +21,7 @@ from agentgpu_iac.provisioning.aws.roles import (
     ServiceRoleArgs,
     policy_document,
 )
+from agentgpu_iac.provisioning.aws.system_nodes import SystemNodes, SystemNodesArgs, SystemPlace
 
 _LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _KEY_USE = "use-secrets-key"
@@ -40,14 +40,6 @@ worker nodes is for EKS Auto Mode: under it an AL2023 node may not ask EC2 for i
 
 _HTTPS = 443
 
-SYSTEM_INSTANCE_TYPES = ("m7i.large",)
-SYSTEM_NODES = 2
-"""Two small nodes without accelerators, in two zones, for CoreDNS and whatever operators you install. The plan does
-not size them: they do not depend on the agents."""
-
-_SYSTEM_ROOT_VOLUME = RootVolume(size_gib=30, mib_per_s=125, iops=3000)
-"""The included performance of gp3: nothing here reads much."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterArgs:
@@ -59,6 +51,10 @@ class ClusterArgs:
     kubernetes_version: str
     subnet_ids: tuple[pulumi.Input[str], ...]
     """Private subnets. EKS never lets a cluster change the zones that it was created in."""
+    system: SystemPlace
+    """Nodes for the add-ons, the router and operators."""
+    system_subnet_ids: tuple[pulumi.Input[str], ...]
+    """Those of ``subnet_ids`` that these nodes may stand in."""
     api_endpoint: ApiEndpoint
     admin_role_arns: tuple[str, ...] = ()
     """Roles that administer the cluster besides whoever makes it."""
@@ -118,7 +114,18 @@ class Cluster(pulumi.ComponentResource):
             self._open_private_api()
         node_role = self._role("nodes", EC2_SERVICE, NODE_POLICIES)
         self.node_role_arn = node_role.arn
-        system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
+        system_nodes = SystemNodes(
+            f"{name}-system",
+            SystemNodesArgs(
+                cluster_name=self.name,
+                kubernetes_version=args.kubernetes_version,
+                node_role_arn=self.node_role_arn,
+                subnet_ids=args.system_subnet_ids,
+                place=args.system,
+                tags=self._tags,
+            ),
+            self._child([*self._networking_addons(), node_role]),
+        ).node_group
         self._addon("coredns", after=[system_nodes])
         self._volumes_addon(after=system_nodes)
         if args.watches_nodes:
@@ -257,31 +264,6 @@ class Cluster(pulumi.ComponentResource):
             configuration_values=json.dumps(configuration, sort_keys=True) if configuration else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
-            tags=self._tags,
-            opts=self._child(after),
-        )
-
-    def _system_nodes(self, *, after: list[pulumi.Resource]) -> aws.eks.NodeGroup:
-        name = f"{self._logical_name}-system"
-        template = NodeTemplate(
-            name,
-            NodeTemplateArgs(root_volume=_SYSTEM_ROOT_VOLUME, tags=self._tags, node_name=name),
-            self._child(),
-        )
-        return aws.eks.NodeGroup(
-            fitted(name, NODE_GROUP_NAME_LIMIT),
-            cluster_name=self.name,
-            version=self._args.kubernetes_version,
-            node_role_arn=self.node_role_arn,
-            subnet_ids=list(self._args.subnet_ids),
-            ami_type="AL2023_x86_64_STANDARD",
-            capacity_type="ON_DEMAND",
-            instance_types=list(SYSTEM_INSTANCE_TYPES),
-            scaling_config=aws.eks.NodeGroupScalingConfigArgs(
-                min_size=SYSTEM_NODES, max_size=SYSTEM_NODES + 1, desired_size=SYSTEM_NODES
-            ),
-            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
-            launch_template=template.reference(),
             tags=self._tags,
             opts=self._child(after),
         )

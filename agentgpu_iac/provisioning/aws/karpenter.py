@@ -28,10 +28,6 @@ _NAMESPACE = "kube-system"
 
 _SERVICE_ACCOUNT = "karpenter"
 
-_CONTROLLER_RESOURCES = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
-"""The memory of Karpenter's guide; half of its CPU as a request and none as a limit, since both replicas run on system
-nodes of two CPUs that have other things to carry."""
-
 _SHUTDOWN_S = 600
 """What a node may take to go after its pods went: for EC2, and for the loops that watch it."""
 
@@ -47,6 +43,9 @@ class KarpenterArgs:
     kubeconfig: pulumi.Input[str]
     chart: str
     """Where Helm finds Karpenter's chart."""
+    requests: tuple[int, int]
+    """CPU in millicores and memory in MiB of a replica of the controller, as the system nodes were sized for it; the memory is
+    its limit too."""
     manifests: tuple[Manifest, ...]
     """The rendered NodePools and EC2NodeClasses; none where a GitOps tool applies them."""
     repairs_nodes: bool = False
@@ -153,7 +152,7 @@ class Karpenter(pulumi.ComponentResource):
                 "serviceAccount": {"name": _SERVICE_ACCOUNT},
                 "controller": {
                     "env": [{"name": "AWS_REGION", "value": self._args.region}],
-                    "resources": _CONTROLLER_RESOURCES,
+                    "resources": _resources(*self._args.requests),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after),
@@ -192,6 +191,11 @@ class Karpenter(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(delete=f"{gone_in_s + _SHUTDOWN_S}s"),
             ),
         )
+
+
+def _resources(cpu_milli: int, memory_mib: int) -> dict[str, dict[str, str]]:
+    """No limit of CPU: what is free on a system node may be used."""
+    return {"requests": {"cpu": f"{cpu_milli}m", "memory": f"{memory_mib}Mi"}, "limits": {"memory": f"{memory_mib}Mi"}}
 
 
 def _longest_drain_s(node_pool: Manifest) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pulumi
@@ -16,6 +16,7 @@ from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShap
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import NODE_GROUP_NAME_LIMIT, fitted, pool_tags
 from agentgpu_iac.provisioning.aws.node_template import Fabric, NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.aws.node_updates import generation_suffix, moved_on, release_to_send, update_config
 from agentgpu_iac.provisioning.aws.user_data import encoded, gpu_node_user_data
 
 _AMI_TYPES: dict[Literal["x86_64", "arm64"], str] = {
@@ -42,6 +43,10 @@ class NodePoolArgs:
     """Those of the pool's that all of these zones sell, the planned one first. AWS takes on-demand nodes in this order."""
     held: HeldCapacity | None = None
     """The reservation that its reserved nodes are launched into, where you named one."""
+    generation: int = 1
+    """``agentgpu:nodeGroupGenerations``: a later one has node groups of other names, which are made before the old ones go."""
+    last_releases: Mapping[str, str] = field(default_factory=dict)
+    """The image release of each node group after the last deployment, by its logical name."""
     placement_group: pulumi.Input[str] | None = None
     """Name of the group that keeps its nodes close together."""
 
@@ -65,11 +70,17 @@ class AcceleratorNodePool(pulumi.ComponentResource):
     of nodes that run, first scale the group up: AWS refuses a minimum above the desired size.) A pool of fixed size
     has minimum = maximum.
 
-    **AMI release.** ``spec.pins.amiAlias`` fixes it; otherwise EKS takes its newest release for the Kubernetes
-    version at creation and keeps it until the version changes.
+    **AMI release.** ``spec.pins.amiAlias`` names it; otherwise EKS takes its newest release for the Kubernetes version at
+    creation. A change of the launch template takes a group to the newest release either way, and no group goes back: what
+    it runs is read back (``nodeReleases``) and sent, and a new generation is a new group.
+
+    **Updates.** The old nodes of a group go first (``capacity.nodeUpdates``), since accelerators to spare are seldom to be
+    had.
     """
 
     node_groups: tuple[aws.eks.NodeGroup, ...]
+    releases: Mapping[str, pulumi.Output[str]]
+    """The image release that each of them runs, by its logical name."""
 
     def __init__(self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:AcceleratorNodePool", name, None, opts)
@@ -77,12 +88,13 @@ class AcceleratorNodePool(pulumi.ComponentResource):
         self._ami_release = ami_release(args.pool)
         shapes = node_group_shapes(args.pool, args.held)
         templates = {held: self._node_template(name, held) for held in dict.fromkeys(shape.held for shape in shapes)}
-        self.node_groups = tuple(
-            self._node_group(
-                fitted(name, NODE_GROUP_NAME_LIMIT - len(shape.suffix)) + shape.suffix, shape, templates[shape.held]
-            )
-            for shape in shapes
-        )
+        groups: dict[str, aws.eks.NodeGroup] = {}
+        for shape in shapes:
+            suffix = shape.suffix + generation_suffix(args.generation)
+            group = fitted(name, NODE_GROUP_NAME_LIMIT - len(suffix)) + suffix
+            groups[group] = self._node_group(group, shape, templates[shape.held])
+        self.node_groups = tuple(groups.values())
+        self.releases = {group: made.release_version for group, made in groups.items()}
         self.register_outputs({"nodeGroupArns": [group.arn for group in self.node_groups]})
 
     def _node_template(self, name: str, held: HeldCapacity | None) -> NodeTemplate:
@@ -107,6 +119,19 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
+    def _release(self, group: str) -> pulumi.Output[str] | None:
+        """The pinned release, unless the group has moved beyond it; None leaves it to EKS."""
+        if self._ami_release is None:
+            return None
+        last = self._args.last_releases.get(group)
+
+        def sent(pinned: str) -> str:
+            if (sentence := moved_on(group, pinned, last)) is not None:
+                pulumi.log.warn(sentence)
+            return release_to_send(pinned, last)
+
+        return self._ami_release.apply(sent)
+
     def _fabric(self) -> Fabric | None:
         """EFA for nodes that share a replica; others need none and would only spend addresses on it."""
         pool = self._args.pool
@@ -124,16 +149,14 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             node_role_arn=args.node_role_arn,
             subnet_ids=list(args.subnet_ids.values()) if zone is None else [args.subnet_ids[zone]],
             version=pool.kubernetes_version,
-            release_version=self._ami_release,
+            release_version=self._release(name),
             ami_type=_AMI_TYPES[pool.architecture],
             capacity_type=shape.eks_capacity_type,
             instance_types=_types(args, shape),
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
                 min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
             ),
-            update_config=aws.eks.NodeGroupUpdateConfigArgs(
-                max_unavailable=pool.nodes_per_replica, update_strategy="MINIMAL" if nothing_to_spare else None
-            ),
+            update_config=update_config(pool, nothing_to_spare=nothing_to_spare),
             launch_template=template.reference(),
             labels=node_labels(pool),
             taints=[_ACCELERATOR_TAINT],

@@ -16,14 +16,14 @@ from agentgpu_iac.provisioning.aws.administrators import administrator_faults
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults
 from agentgpu_iac.provisioning.aws.cluster import Cluster, ClusterArgs
+from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
 from agentgpu_iac.provisioning.aws.existing_network import (
     ExistingNetwork,
     ExistingNetworkArgs,
     existing_network_faults,
-    find_subnets,
 )
 from agentgpu_iac.provisioning.aws.foreign import foreign_faults
-from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, find_held_capacity, held_capacity_faults
+from agentgpu_iac.provisioning.aws.held_capacity import held_capacity_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
     IMAGE_SERVICES,
     JOIN_SERVICES,
@@ -31,12 +31,6 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     InterfaceEndpointsArgs,
 )
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
-from agentgpu_iac.provisioning.aws.machines_beside import (
-    MachinesBeside,
-    MachinesBesideArgs,
-    beside_faults,
-    pools_beside,
-)
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
     EXISTING,
@@ -56,21 +50,28 @@ from agentgpu_iac.provisioning.aws.node_makers import (
     node_maker_faults,
 )
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
+from agentgpu_iac.provisioning.aws.node_updates import OUTPUT as RELEASES
+from agentgpu_iac.provisioning.aws.node_updates import last_releases
 from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
 from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
 from agentgpu_iac.provisioning.aws.reserved_capacity import (
     ReservedCapacity,
     ReservedCapacityArgs,
-    nodes_to_reserve,
     reserve_faults,
-    what_it_costs,
 )
-from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, sold_in, zones_for
+from agentgpu_iac.provisioning.aws.site import Site, find_site
+from agentgpu_iac.provisioning.aws.system_nodes import karpenter_requests, system_faults
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
+from agentgpu_iac.provisioning.spheron.beside import (
+    MachinesBeside,
+    MachinesBesideArgs,
+    beside_faults,
+    pools_beside,
+)
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
 from agentgpu_iac.provisioning.within import within
@@ -111,8 +112,12 @@ class Settings:
     """``agentgpu:modelBucket``: whether the plan's bucket of models is there or to be made; existing or create."""
     delete_model_bucket: bool = False
     """``agentgpu:deleteModelBucket``: whether ``pulumi destroy`` deletes the bucket that was made, and all models in it."""
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    """How cluster and nodes are kept."""
     way_out: str | None = None
     """``agentgpu:wayOut``: the public address by which a network that you have asks machines beside the cluster."""
+    burst_apart: bool = False
+    """``agentgpu:burstApart``: machines beside the cluster are in a Pulumi stack of their own (``agentgpu:part: burst``)."""
     machines: MachineSettings = field(default_factory=MachineSettings)
     """How machines beside the cluster are rented: the settings of the program for Spheron."""
 
@@ -139,7 +144,9 @@ class Settings:
             karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
             model_bucket=config.get("modelBucket") or default.model_bucket,
             delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
+            cluster=ClusterSettings.from_config(config),
             way_out=config.get("wayOut") or None,
+            burst_apart=config.get_bool("burstApart") or False,
             machines=MachineSettings.from_config(config),
         )
 
@@ -165,10 +172,18 @@ def make(
     cost = report_cost(whole, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
     grouped = grouped_pools(plan, settings.nodes)
-    site = _site(plan, settings)
+    site = find_site(
+        plan,
+        grouped,
+        vpc_id=settings.vpc_id,
+        private_subnet_ids=settings.private_subnet_ids,
+        reservation_ids=settings.capacity_reservation_ids,
+        reservation_zones=settings.capacity_reservation_zones,
+        reserves=settings.reserve,
+    )
 
-    for sentence in site.reservations(plan):
-        pulumi.log.warn(f"agentgpu:reserve holds {sentence}")
+    for sentence in site.told(plan, grouped):
+        pulumi.log.warn(sentence)
     if settings.budget_emails:
         _budget_alarm(plan, settings, parent)
     network = _network(plan, settings, region, site, parent)
@@ -179,6 +194,8 @@ def make(
             region=region,
             kubernetes_version=plan.node_pools[0].kubernetes_version,
             subnet_ids=tuple(network.private_subnet_ids.values()),
+            system=site.system,
+            system_subnet_ids=tuple(network.private_subnet_ids[zone] for zone in site.system.zones),
             api_endpoint=settings.api_endpoint,
             admin_role_arns=settings.admin_role_arns,
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
@@ -192,7 +209,8 @@ def make(
         if pool.nodes_per_replica > 1
     }
     reserved = _reserved(plan, site, placements, parent)
-    before_serving: list[pulumi.Resource] = [
+    last = last_releases()
+    node_pools = [
         AcceleratorNodePool(
             pool.name,
             NodePoolArgs(
@@ -205,11 +223,14 @@ def make(
                 instance_types=site.types_of_pool[pool.name],
                 held=site.held.get(pool.name),
                 placement_group=placements[pool.name].name if pool.name in placements else None,
+                generation=settings.cluster.node_group_generations.get(pool.name, 1),
+                last_releases=last,
             ),
             within(parent, [cluster, *reserved]),
         )
         for pool in grouped
     ]
+    before_serving: list[pulumi.Resource] = [*node_pools]
     if settings.nodes == KARPENTER:
         before_serving.append(
             _karpenter(plan, settings, region, cluster, objects, within(parent, [cluster, *reserved]))
@@ -222,7 +243,8 @@ def make(
         within(parent, before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
-    if whole.joined is not None:
+    outputs[RELEASES] = {group: release for made in node_pools for group, release in made.releases.items()}
+    if whole.joined is not None and not settings.burst_apart:
         beside = MachinesBeside(
             plan.stack,
             MachinesBesideArgs(
@@ -230,7 +252,8 @@ def make(
                 joined=whole.joined,
                 cloud_inits=cloud_inits,
                 settings=settings.machines,
-                serving=serving,
+                cluster=serving.provider,
+                after=(serving,),
                 way_out=network.way_out,
             ),
             within(parent),
@@ -239,61 +262,8 @@ def make(
     return outputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Site:
-    """What was looked up before anything is made: where the nodes stand, and what is held for them there."""
-
-    zones: tuple[str, ...]
-    zones_of_pool: Mapping[str, tuple[str, ...]]
-    types_of_pool: Mapping[str, tuple[str, ...]]
-    """Instance types that all of a pool's zones sell."""
-    subnets: Mapping[str, str]
-    """Of an existing network, by zone."""
-    held: Mapping[str, HeldCapacity]
-    """By pool."""
-    reserve: Mapping[str, int]
-    """Nodes to reserve, by pool."""
-
-    def reservations(self, plan: Plan) -> tuple[str, ...]:
-        """What is reserved, and what that costs."""
-        return tuple(
-            what_it_costs(pool, self.reserve[pool.name], self.zones_of_pool[pool.name][0])
-            for pool in plan.node_pools
-            if pool.name in self.reserve
-        )
-
-
-def _site(plan: Plan, settings: Settings) -> _Site:
-    held = find_held_capacity(
-        grouped_pools(plan, settings.nodes),
-        settings.capacity_reservation_ids,
-        settings.capacity_reservation_zones,
-        CONFIGURATION,
-    )
-    reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
-    subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, CONFIGURATION) if settings.vpc_id else {}
-    zones = offers_in(subnets, plan.node_pools) if subnets else find_zones(plan.node_pools)
-    zones_of_pool = {
-        pool.name: zones_for(
-            pool,
-            zones,
-            single=pool.name in reserve,
-            at=held[pool.name].zone if pool.name in held else None,
-        )
-        for pool in plan.node_pools
-    }
-    return _Site(
-        zones=tuple(zone.name for zone in zones),
-        zones_of_pool=zones_of_pool,
-        types_of_pool={pool.name: sold_in(pool, zones, zones_of_pool[pool.name]) for pool in plan.node_pools},
-        subnets=subnets,
-        held=held,
-        reserve=reserve,
-    )
-
-
 def _network(
-    plan: Plan, settings: Settings, region: str, site: _Site, parent: pulumi.Resource | None
+    plan: Plan, settings: Settings, region: str, site: Site, parent: pulumi.Resource | None
 ) -> Network | ExistingNetwork:
     """The existing network, or a new one with the requested endpoints."""
     if settings.vpc_id:
@@ -326,7 +296,7 @@ def _network(
 
 
 def _reserved(
-    plan: Plan, site: _Site, placements: Mapping[str, aws.ec2.PlacementGroup], parent: pulumi.Resource | None
+    plan: Plan, site: Site, placements: Mapping[str, aws.ec2.PlacementGroup], parent: pulumi.Resource | None
 ) -> tuple[ReservedCapacity, ...]:
     return tuple(
         ReservedCapacity(
@@ -356,6 +326,7 @@ def _karpenter(
             cluster_name=cluster.name,
             kubeconfig=cluster.kubeconfig,
             chart=settings.karpenter_chart,
+            requests=karpenter_requests(plan),
             manifests=objects.karpenter,
             repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
@@ -398,6 +369,7 @@ def check(plan: Plan, settings: Settings) -> None:
     cluster = plan.in_cluster
     faults = [
         *foreign_faults(cluster),
+        *system_faults(cluster),
         *_misconfigured(cluster, settings),
         *beside_faults(plan, settings.machines, has_network=bool(settings.vpc_id), way_out=settings.way_out),
         *policy_faults(plan),
@@ -433,6 +405,7 @@ def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
     )
     if settings.reserve:
         yield from reserve_faults(plan, settings.capacity_reservation_ids, CONFIGURATION)
+    yield from settings.cluster.faults(grouped, CONFIGURATION)
     yield from email_faults(settings.budget_emails, CONFIGURATION)
 
 
@@ -449,7 +422,7 @@ def _excludes(plan: Plan, settings: Settings) -> str:
 
 
 def _outputs(
-    plan: Plan, settings: Settings, site: _Site, cluster: Cluster, objects: Objects, cost: dict[str, Any]
+    plan: Plan, settings: Settings, site: Site, cluster: Cluster, objects: Objects, cost: dict[str, Any]
 ) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {

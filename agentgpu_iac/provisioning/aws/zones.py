@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.provisioning.faults import PLAN
 
 WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
@@ -28,7 +28,7 @@ class Zone:
     instance_types: frozenset[str]
 
 
-def find_zones(pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
+def find_zones(plan: Plan) -> tuple[Zone, ...]:
     """Ask AWS for the zones of the region in which EKS runs, in alphabetical order.
 
     The state of a zone is not asked for: an impaired zone must not make ``pulumi up`` delete its subnets.
@@ -37,12 +37,13 @@ def find_zones(pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
         exclude_zone_ids=list(WITHOUT_CONTROL_PLANE),
         filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
     ).names
-    return offers_in(names, pools)
+    return offers_in(names, plan)
 
 
-def offers_in(names: Iterable[str], pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
-    """Ask AWS which of the pools' instance types these zones sell; in alphabetical order."""
-    wanted = sorted({instance_type for pool in pools for instance_type in pool.instance_types})
+def offers_in(names: Iterable[str], plan: Plan) -> tuple[Zone, ...]:
+    """Ask AWS which of the plan's instance types these zones sell; in alphabetical order."""
+    system = () if plan.system_nodes is None else plan.system_nodes.instance_types
+    wanted = sorted({*system, *(kind for pool in plan.node_pools for kind in pool.instance_types)})
     offered = aws.ec2.get_instance_type_offerings(
         location_type="availability-zone",
         filters=[aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=wanted)],

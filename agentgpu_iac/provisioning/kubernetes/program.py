@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import yaml
 
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, text_of
@@ -21,6 +20,7 @@ from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 from agentgpu_iac.provisioning.within import within
+from agentgpu_iac.spec.yaml_tree import compose, data_of
 
 _EXCLUDES = (
     "everything else in your cluster. Nothing is bought here: the planner found such nodes at these prices, and yours "
@@ -65,7 +65,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
 
 def check(plan: Plan, settings: Settings) -> None:
     """Raise BadInput for a plan or settings that cannot be carried out."""
-    if faults := [*target_faults(plan, "kubernetes", "clusters"), *_unreachable(settings), *policy_faults(plan)]:
+    if faults := [*target_faults(plan, "kubernetes", "clusters"), *unreachable(settings), *policy_faults(plan)]:
         raise BadInput(faults)
 
 
@@ -96,7 +96,7 @@ def make(
     }
 
 
-def _unreachable(settings: Settings) -> Iterator[Fault]:
+def unreachable(settings: Settings) -> Iterator[Fault]:
     """Settings that lead to no cluster, as far as the files on this machine say."""
     path, context = settings.kubeconfig, settings.context
     if path is None:
@@ -118,9 +118,9 @@ def _contexts(kubeconfig: Path) -> tuple[str, ...]:
     """The names of a kubeconfig's contexts; none where it cannot be read as one."""
     try:
         text = text_of(read_file(kubeconfig, MOST_TEXT_BYTES), str(kubeconfig))
-        content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
+        content: Any = data_of(compose(text, str(kubeconfig)).root)
         return tuple(str(context["name"]) for context in content["contexts"])
-    except (BadInput, yaml.YAMLError, RecursionError, TypeError, KeyError):
+    except (BadInput, TypeError, KeyError):
         return ()
 
 

@@ -12,7 +12,7 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from agentgpu_iac.catalog.marketplace import MARKETPLACE
-from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.plan.addresses import server_name
 from agentgpu_iac.plan.machine_paths import FIREWALL_FILE, cloud_init_path
@@ -33,6 +33,7 @@ from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
 from agentgpu_iac.provisioning.within import within
+from agentgpu_iac.spec.addresses import keeps_secrets
 
 _EXCLUDES: Final = "taxes, and what Spheron may bill beside the machines"
 
@@ -53,6 +54,8 @@ class Settings:
     """``agentgpu:sshPrivateKey``: the private part of that key. Needed where machines must know of each other."""
     burst_nodes: int = 0
     """``agentgpu:burstNodes``: machines of each burst pool that run now. Nothing here raises it by itself."""
+    burst_machines: Mapping[str, int] = field(default_factory=dict)
+    """``agentgpu:burstMachines``: the same by pool, where pools differ; ``agentgpu scale`` writes it."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """``agentgpu:secrets``: the value of each secret that the plan names."""
     in_clear: tuple[str, ...] = ()
@@ -71,6 +74,7 @@ class Settings:
             ssh_public_key=config.get("sshPublicKey") or None,
             ssh_private_key=config.get("sshPrivateKey") or None,
             burst_nodes=config.get_int("burstNodes") or 0,
+            burst_machines=config.get_object("burstMachines") or {},
             secrets={str(name): str(value) for name, value in secrets.items()},
             in_clear=tuple(
                 full for key, value in hidden.items() if value and not is_config_secret(full := config.full_key(key))
@@ -180,7 +184,7 @@ class MachinePool(pulumi.ComponentResource):
     def __init__(self, name: str, args: MachinePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:spheron:MachinePool", name, None, opts)
         self.machines = tuple(
-            self._machine(f"{name}-{index}", index, args) for index in range(_count(args.pool, args.settings))
+            self._machine(f"{name}-{index}", index, args) for index in range(machine_count(args.pool, args.settings))
         )
         self.register_outputs({})
 
@@ -218,7 +222,7 @@ def _json(cloud_init: CloudInit) -> str:
 
 def _front(plan: Plan, settings: Settings) -> FrontPlan | None:
     """The machine in front, where there now is another one beside it."""
-    running = sum(_count(pool, settings) for pool in plan.node_pools)
+    running = sum(machine_count(pool, settings) for pool in plan.node_pools)
     return plan.front if running > 1 else None
 
 
@@ -236,8 +240,10 @@ def _wanted(pool: NodePool, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _count(pool: NodePool, settings: Settings) -> int:
-    return pool.min if pool.tier == "baseline" else max(pool.min, min(settings.burst_nodes, pool.max))
+def machine_count(pool: NodePool, settings: Settings) -> int:
+    """Machines of a pool that run now."""
+    asked = settings.burst_machines.get(pool.name, settings.burst_nodes)
+    return pool.min if pool.tier == "baseline" else max(pool.min, min(asked, pool.max))
 
 
 def cloud_inits(
@@ -301,6 +307,13 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
 
 def setting_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
     """Settings that are missing or wrong."""
+    if not keeps_secrets(settings.url):
+        yield Fault(
+            source=CONFIGURATION,
+            path="agentgpu:spheronUrl",
+            message="is no address to which a key may be sent, so it is not repeated",
+            hint="write https://, a host and no user; http:// is for this machine alone",
+        )
     for key in settings.in_clear:
         yield Fault(
             source=CONFIGURATION,
@@ -331,8 +344,21 @@ def setting_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
             message="Spheron gives every machine exactly one SSH key",
             hint="set agentgpu:sshPublicKey or agentgpu:spheronSshKeyId; hosts.adminRanges says from where it may be used",
         )
+    yield from count_faults(plan, settings)
+
+
+def count_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
+    """Numbers of machines that mean nothing."""
     if settings.burst_nodes < 0:
         yield Fault(source=CONFIGURATION, path="agentgpu:burstNodes", message="must not be negative")
+    bursts = [pool.name for pool in plan.node_pools if pool.tier == "burst"]
+    for name, count in settings.burst_machines.items():
+        at = f"agentgpu:burstMachines.{name}"
+        if name not in bursts:
+            hint = did_you_mean(name, bursts) or f"bursts are on {' and '.join(bursts) or 'no pool'}"
+            yield Fault(source=CONFIGURATION, path=at, message="is no pool that a burst is on", hint=hint)
+        elif not isinstance(count, int) or count < 0:
+            yield Fault(source=CONFIGURATION, path=at, message="must be a number of machines, 0 or more")
 
 
 def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:

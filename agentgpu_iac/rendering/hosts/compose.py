@@ -15,7 +15,7 @@ from agentgpu_iac.plan.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_command, engine_environment, wait_command
 from agentgpu_iac.rendering.hosts import grafana
-from agentgpu_iac.rendering.hosts.machine import BRIDGE, Machine
+from agentgpu_iac.rendering.hosts.machine import BRIDGE, NOBODY_UID, OUTWARD_BRIDGE, Machine
 from agentgpu_iac.rendering.hosts.nginx import CERTIFICATES_INSIDE, MACHINES_INSIDE
 from agentgpu_iac.rendering.hosts.prometheus import FOLDER_INSIDE, PROMETHEUS, RULES
 from agentgpu_iac.rendering.model_cache import (
@@ -106,7 +106,9 @@ class ComposeContext(Context):
     grafana_files: Pairs
     dcgm_exporter: Pairs
     ollama: tuple[tuple[str, str, tuple[str, ...]], ...]
+    nobody: str
     bridge: str
+    outward_bridge: str
     volumes: tuple[str, ...]
     log_size: str
     log_files: str
@@ -251,7 +253,9 @@ def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> 
         ollama=()
         if host.ollama is None
         else ((host.ollama.image, _published(host.ollama.port, host.ollama.port), ("/bin/sh", "-c", _LOCAL_MODELS)),),
+        nobody=f"{NOBODY_UID}:{NOBODY_UID}",
         bridge=BRIDGE,
+        outward_bridge=OUTWARD_BRIDGE,
         volumes=(*(volume for volume, _ in caches), *others),
         log_size=_LOG_SIZE,
         log_files=_LOG_FILES,

@@ -8,6 +8,10 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, OtherMachine, Plan, RoutePlan, RouterPlan, Workload
 
 BRIDGE = "agentgpu0"
+OUTWARD_BRIDGE = "agentgpu1"
+"""Of containers that fetch models: the only ones that open connections to the network."""
+NOBODY_UID = 65_534
+"""The user of the images of Prometheus and of NGINX's exporter that has no rights anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

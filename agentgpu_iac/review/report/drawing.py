@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from xml.etree import ElementTree as Xml
 
+from agentgpu_iac.characters import visible
 from agentgpu_iac.errors import MissingExtra
-from agentgpu_iac.review.commonmark import visible
 
 _VERSION: Final = "6.4"
 """Release of Vega-Lite, among those that vl-convert holds."""

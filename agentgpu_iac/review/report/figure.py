@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unicodedata import east_asian_width
 
-from agentgpu_iac.review.commonmark import visible
+from agentgpu_iac.characters import visible
 from agentgpu_iac.review.report.tables import Grid
 
 WIDTH: Final = 440

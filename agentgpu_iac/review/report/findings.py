@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, WarningGroup, grouped
+from agentgpu_iac.plan.meanings import RANK_ORDER
+from agentgpu_iac.review.warning_groups import RANK_TITLES, WarningGroup, grouped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

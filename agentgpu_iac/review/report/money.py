@@ -8,6 +8,7 @@ from typing import Final
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.review.blocks import Table
+from agentgpu_iac.review.cost_view import agents_table
 from agentgpu_iac.review.report.figure import (
     LETTERS,
     ROW,
@@ -30,20 +31,7 @@ MOST_BARS: Final = 30
 def agents_figure(plan: Plan) -> Figure:
     """What each agent causes of the nodes' cost."""
     costs = [(each.agent, each.usd_per_month) for each in plan.cost.by_agent]
-    table = Table(
-        columns=("agent", "USD a month", "asked a month", "USD per 1,000"),
-        rows=tuple(
-            (
-                each.agent,
-                f"{each.usd_per_month:,.2f}",
-                "not said" if each.asked_per_month is None else f"{each.asked_per_month:,.0f} {each.asked}",
-                "" if each.usd_per_1000 is None else f"{each.usd_per_1000:,.4f}",
-            )
-            for each in plan.cost.by_agent
-        ),
-        right=frozenset({1, 2, 3}),
-    )
-    return _figure("agents-cost", "Cost by agent", "agent", costs, of_block("Cost by agent", table))
+    return _figure("agents-cost", "Cost by agent", "agent", costs, of_block("Cost by agent", agents_table(plan)))
 
 
 def pools_figure(plan: Plan) -> Figure:

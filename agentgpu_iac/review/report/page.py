@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,15 +17,19 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from agentgpu_iac.characters import visible
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.templates import template_folder
-from agentgpu_iac.review.commonmark import visible
 from agentgpu_iac.review.report.drawing import draw
 from agentgpu_iac.review.report.figure import Figure, Key
 from agentgpu_iac.review.report.tables import Grid
-from agentgpu_iac.review.report.view import Report, report
+from agentgpu_iac.review.report.traffic import simulation_parts
+from agentgpu_iac.review.report.view import Part, report
+from agentgpu_iac.review.simulation_view import simulation_headline
+from agentgpu_iac.simulation.outcome import SimulationAnswer
 
 _PAGE: Final = "report.html.j2"
+_SIMULATION: Final = "simulation.html.j2"
 _STYLE: Final = "report.css"
 
 
@@ -59,20 +64,33 @@ def report_page(plan: Plan) -> str:
         MissingExtra: the library that draws the figures is not installed.
     """
     said = report(plan)
+    return _filled(_PAGE, report=said, parts=_drawn_parts(said.parts))
+
+
+def simulation_page(found: SimulationAnswer) -> str:
+    """A simulation as a page of its own.
+
+    Raises:
+        MissingExtra: the library that draws the figures is not installed.
+    """
+    said = simulation_parts(found)
+    return _filled(_SIMULATION, stack=found.stack, headline=simulation_headline(found), parts=_drawn_parts(said))
+
+
+def _filled(template: str, **values: object) -> str:
     style = (template_folder("report") / _STYLE).read_text(encoding="utf-8")
     return (
         _environment()
-        .get_template(_PAGE)
+        .get_template(template)
         .render(
-            report=said,
-            parts=_drawn_parts(said),
+            **values,
             style=Markup(style),  # noqa: S704 - a file of ours
             style_hash=Markup(base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()),  # noqa: S704
         )
     )
 
 
-def _drawn_parts(said: Report) -> tuple[_DrawnPart, ...]:
+def _drawn_parts(parts: Sequence[Part]) -> tuple[_DrawnPart, ...]:
     return tuple(
         _DrawnPart(
             id=part.id,
@@ -81,7 +99,7 @@ def _drawn_parts(said: Report) -> tuple[_DrawnPart, ...]:
             grids=part.grids,
             figures=tuple(map(_drawn, part.figures)),
         )
-        for part in said.parts
+        for part in parts
     )
 
 

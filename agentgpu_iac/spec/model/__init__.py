@@ -50,6 +50,7 @@ from agentgpu_iac.spec.model.schedule import AgentSchedule, OpenWindow, Work
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
     Latency,
+    MachineScaler,
     Network,
     Observability,
     PrometheusAuth,
@@ -85,6 +86,7 @@ __all__ = (
     "Labels",
     "Latency",
     "LoraAdapter",
+    "MachineScaler",
     "MaintenanceWindow",
     "Metadata",
     "ModelCache",

@@ -198,6 +198,9 @@ class Overrides(Document):
     """Replicas of the baseline tier."""
     burst_replicas: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Most replicas of the burst tier."""
+    max_waiting_requests: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Requests that may wait behind those that a replica computes; beyond them it refuses. Unset: as many as still meet the
+    TTFT budget."""
     cold_start_s: Positive | None = None
     """Seconds from a missing node to a ready replica, as you measured it."""
 

@@ -44,6 +44,8 @@ class OwnMachine(Document):
     """Whose instance type that is, where several have one of that name."""
     count: PositiveCount
     """How many there are. A plan never uses more."""
+    region: Text | None = None
+    """Where they stand, in words of yours or of their seller; unset: the stack's one region, or nobody says."""
     usd_per_hour: Annotated[Money, Field(ge=0)] = Decimal(0)
     """What one costs you in an hour; 0 where it is paid for anyway."""
 
@@ -57,6 +59,16 @@ class AccountQuota(Document):
     """How many it allows; 0: none of these machines may run."""
     region: Text | None = None
     """Where; unset: in each region by itself."""
+
+
+class SystemNodes(Document):
+    """The nodes without accelerators, for the router, the cluster's own pods and operators. What is unset is sized."""
+
+    machine: Text | None = None
+    """Instance type, one of those that ``agentgpu catalog list system-machines`` names. Unset: the cheapest that holds what the
+    plan puts there."""
+    count: Annotated[int, Field(ge=2, le=100)] | None = None
+    """How many, two at least: they stand in different zones. Unset: as few as hold it."""
 
 
 class Capacity(Document):
@@ -90,6 +102,10 @@ class Capacity(Document):
     """How a new version replaces the old one where no accelerator is free. surge-node: on a node that is there for the
     rollout alone. in-place: the old replica goes first. Unset: surge-node for user-facing agents where an autoscaler makes
     the nodes and a replica stands on one, else in-place."""
+    node_updates: Literal["minimal", "surge"] = "minimal"
+    """How EKS renews the nodes of managed node groups. minimal: the old ones go first, and a lone replica is away for a cold
+    start. surge: up to two more nodes in each zone of the pool are started before, which must be to be had and are paid while
+    the update lasts."""
     maintenance_window: MaintenanceWindow | None = None
     """When Karpenter may renew nodes (drift: a new AMI, a changed NodePool). Unset: at any time."""
     image_pull: Literal["parallel", "default"] = "parallel"
@@ -128,6 +144,8 @@ class Capacity(Document):
     commitments: tuple[Commitment, ...] = ()
     """What is committed, or may be: reserved instances, savings plans and capacity blocks. Such nodes are counted at what the
     commitment costs, and what nothing uses of it is counted too."""
+    system_nodes: SystemNodes = SystemNodes()
+    """The nodes without accelerators of a cluster that is made for the stack."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import AddressRange, DnsName
+from agentgpu_iac.spec.model.fields import HOST, AddressRange, DnsName
+
+_GIT_ADDRESS: Final = (
+    rf"^(https://{HOST}(:[0-9]{{1,5}})?/|ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?{HOST}(:[0-9]{{1,5}})?/|git@{HOST}:/?)"
+    r"[^\s\"'{}<>@:?#-][^\s\"'{}<>?#]*$"
+)
+"""Neither a host nor a path begins with a hyphen, which ssh or git would take for an option."""
 
 
 class GitOps(Document):
@@ -15,8 +21,9 @@ class GitOps(Document):
 
     tool: Literal["argocd", "flux"]
     """argocd: an Application. flux: a GitRepository and a Kustomization."""
-    repository: Annotated[str, StringConstraints(pattern=r"^(https://|ssh://|git@)[^\s\"'{}<>]+$", max_length=500)]
-    """Repository that holds the rendered tree."""
+    repository: Annotated[str, StringConstraints(pattern=_GIT_ADDRESS, max_length=500)]
+    """Repository that holds the rendered tree. The tool signs in by a Secret of its own: no user, password or token stands in
+    an https address."""
     path: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=500)
     ]

@@ -22,7 +22,11 @@ Positive = Annotated[float, Field(gt=0, le=MAX_COUNT)]
 NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT)]
 ParserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'{}<>\\\\]+$", max_length=500)]
+HOST = r"([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+"""The host of an address. It begins with no hyphen, which a program would take for an option, and nobody signs in before it."""
+Url = Annotated[
+    str, StringConstraints(pattern=rf"^https?://{HOST}(:[0-9]{{1,5}})?([/?#][^\s\"'{{}}<>\\\\]*)?$", max_length=500)
+]
 CronSpec = Annotated[str, StringConstraints(pattern=r"^\S+ \S+ \S+ \S+ \S+$", max_length=100)]
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+)*$", max_length=64)]
 Labels = dict[

@@ -75,6 +75,20 @@ class PrometheusAuth(Document):
     """AWS region of the workspace; needed by aws-sigv4."""
 
 
+class MachineScaler(Document):
+    """What follows the load with machines beside the cluster: a CronJob of ``agentgpu scale``, which runs ``pulumi up``."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+(@sha256:[0-9a-f]{64})?$", max_length=500)]
+    """Image that holds your Pulumi project, Pulumi's CLI and agentgpu; docs/scaling.md has its five lines."""
+    secret: Name
+    """Name of a Secret in the namespace whose keys become its environment: ``PULUMI_BACKEND_URL``, what opens it, and
+    ``PULUMI_CONFIG_PASSPHRASE`` or none."""
+    pulumi_stack: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}$", max_length=200)]
+    """The Pulumi stack that holds the machines alone (``agentgpu:part: burst``), by its name or ``organization/project/name``."""
+    every_minutes: Annotated[int, Field(ge=1, le=30)] = 1
+    """Minutes between two looks at the load."""
+
+
 class Scaling(Document):
     """What raises and lowers the burst tier."""
 
@@ -89,6 +103,8 @@ class Scaling(Document):
     """Part of a replica's seats in use at which another replica is asked for (an assumption: 0.8)."""
     schedule: tuple[ScheduledScale, ...] = ()
     """Peaks that are known beforehand, and how many replicas are up for each."""
+    machines: MachineScaler | None = None
+    """What raises and lowers the number of machines beside the cluster. Unset: ``agentgpu scale`` does it wherever you run it."""
 
 
 class Latency(Document):

@@ -7,11 +7,12 @@ plugin shares them. It carries the labels that node groups and Karpenter put on 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan, SystemNodesPlan
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, node_labels
 from tests.e2e.cluster.control_plane import FAKE_NODE
 
@@ -83,13 +84,33 @@ def node(name: str, labels: dict[str, str], offers: dict[str, str], taints: list
     }
 
 
-def strangers() -> tuple[Object, ...]:
-    """Nodes that no pool of ours has: one without accelerators, one with eight of them that is another team's."""
+def strangers(plans: Iterable[Plan]) -> tuple[Object, ...]:
+    """Nodes that no pool of ours has: those without accelerators, of the shape that each plan gives them less what the cluster's
+    own pods ask for, and one with eight accelerators that is another team's.
+
+    Where the cluster is yours, one large node is there.
+    """
     large = {"cpu": "190", "memory": "2000Gi"}
     own = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    plain: dict[str, dict[str, str]] = {}
+    for plan in plans:
+        if (system := plan.system_nodes) is None:
+            plain["plain"] = large
+        else:
+            plain |= {f"plain-{plan.stack}-{each}": _beside_the_clusters_own(system) for each in range(system.count)}
     return (
-        node("plain", {**own, "kubernetes.io/hostname": "plain"}, large, []),
+        *(node(name, {**own, "kubernetes.io/hostname": name}, offers, []) for name, offers in plain.items()),
         node(
             "other-team", {**own, "kubernetes.io/hostname": "other-team"}, {**large, ACCELERATOR_RESOURCE: "8"}, [TAINT]
         ),
     )
+
+
+def _beside_the_clusters_own(system: SystemNodesPlan) -> dict[str, str]:
+    """What is left of a system node for the stack: the cluster's own pods run in no suite, so each node carries its part."""
+    ours = ("router", "proxy")
+    others = [pod for pod in system.pods if pod.name not in ours]
+    parts = [pod.pods if pod.placed == "each-node" else -(-pod.pods // system.count) for pod in others]
+    cpu = system.allocatable_cpu_milli - sum(pod.cpu_milli * part for pod, part in zip(others, parts, strict=True))
+    memory = system.allocatable_memory_mib - sum(pod.memory_mib * part for pod, part in zip(others, parts, strict=True))
+    return {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}

@@ -49,7 +49,7 @@ and is looked at last."""
 def running(equipped_cluster: ControlPlane) -> ControlPlane:
     """All stacks applied, with the nodes of their baselines and those of others."""
     cluster = equipped_cluster
-    for node in strangers():
+    for node in strangers(tree(name).plan for name in (LOSES_A_NODE, *STACK_NAMES)):
         add_node(cluster, node)
     for made in map(tree, (LOSES_A_NODE, *STACK_NAMES)):
         bring_up(cluster, made)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.cluster.control_plane import ControlPlane
 from tests.e2e.cluster.nodes import pool_node, strangers
-from tests.e2e.cluster.trees import STACKS
+from tests.e2e.cluster.trees import STACKS, tree
 from tests.e2e.status.scenes import Scene
 
 UNSERVED = ("HorizontalPodAutoscaler", "LeaderWorkerSet")
@@ -18,7 +18,7 @@ UNSERVED = ("HorizontalPodAutoscaler", "LeaderWorkerSet")
 @pytest.fixture(scope="module", autouse=True)
 def ordinary_nodes(equipped_cluster: ControlPlane) -> None:
     """Nodes for pods that need no accelerator."""
-    for each in strangers():
+    for each in strangers(tree(name).plan for name in STACKS):
         equipped_cluster.create("/api/v1/nodes", each)
 
 

@@ -136,6 +136,8 @@ def test_a_plan_that_asks_callers_for_no_key_is_refused() -> None:
         ({"ssh_public_key": None}, "exactly one SSH key"),
         ({"ssh_key_id": "k-1"}, "exactly one SSH key"),
         ({"burst_nodes": -1}, "must not be negative"),
+        ({"url": "http://api.example.org"}, "agentgpu:spheronUrl: is no address to which a key may be sent"),
+        ({"url": "https://two@api.example.org"}, "agentgpu:spheronUrl: is no address"),
         ({"in_clear": ("agentgpu:secrets",)}, "stands in clear"),
     ],
 )

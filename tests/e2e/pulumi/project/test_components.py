@@ -50,7 +50,8 @@ def test_the_schema_is_what_other_languages_get(repository: Repository) -> None:
         "AgentStack", "Network", "Cluster", "GpuNodePool", "Karpenter", "ModelCacheBucket", "Serving",
     }  # fmt: skip
     whole = schema["resources"]["agentgpu:index:AgentStack"]
-    assert {"agentUrls", "cost", "agentStack"} <= set(whole["required"])
+    assert {"agentUrls", "cost", "kubeconfig"} < set(whole["properties"])
+    assert whole["required"] == ["agentStack"]
     assert all(one["isComponent"] and one["description"] for one in schema["resources"].values())
 
 

@@ -56,15 +56,42 @@ confirm() {
     fi
 }
 
-# Disks that hold nothing: no partition, no file system, not in use.
+# Whether part of a disk holds anything but zeros: its first byte, and how many bytes.
+is_zero() { # DISK START COUNT
+    [ "$(dd if="$1" iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" bs=1M status=none | cmp --bytes="$3" - /dev/zero >/dev/null 2>&1 && echo zero)" = zero ]
+}
+
+# What a disk holds, in words; nothing where it is blank. What cannot be told is not blank: blkid ends with 8 where it finds
+# several signatures, and with 4 where it is asked wrongly; only 2 means that it found none.
+content_of() { # DISK
+    local code=0 size
+    blkid --probe "$1" >/dev/null 2>&1 || code=$?
+    case $code in
+        0) echo "a file system or a partition table" && return ;;
+        2) ;;
+        8) echo "signatures of several file systems" && return ;;
+        *) echo "what blkid cannot tell (code $code)" && return ;;
+    esac
+    [ -z "$(wipefs --no-act "$1" 2>&1)" ] || { echo "a signature that wipefs knows" && return; }
+    size=$(blockdev --getsize64 "$1" 2>/dev/null) || { echo "a size that cannot be read" && return; }
+    [ "$size" -ge 2097152 ] || { echo "less than two MiB" && return; }
+    is_zero "$1" 0 1048576 || { echo "data in its first MiB" && return; }
+    is_zero "$1" $((size - 1048576)) 1048576 || { echo "data in its last MiB" && return; }
+}
+
+# Disks that hold nothing: no partition, no file system, no data where those begin and end, not in use.
 blank_disks() {
-    local disk
+    local disk held
     for disk in /dev/nvme*n1; do
         [ -b "$disk" ] || continue
         [ "$(lsblk --noheadings --list "$disk" | wc -l)" -eq 1 ] || continue
-        blkid --probe "$disk" >/dev/null 2>&1 && continue
         findmnt --source "$disk" >/dev/null && continue
-        echo "$disk"
+        held=$(content_of "$disk")
+        if [ -n "$held" ]; then
+            say "$disk holds $held, and is left alone; if nobody needs it: wipefs --all $disk, and its first and last MiB zeroed" >&2
+        else
+            echo "$disk"
+        fi
     done
 }
 

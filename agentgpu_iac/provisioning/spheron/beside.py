@@ -1,7 +1,8 @@
 """Machines of another provider that carry the stack's bursts: rented, let in, and made known to the cluster's NGINX.
 
-They come and go by a setting, which a ``pulumi up`` carries out: ``agentgpu:burstNodes``. Nothing here raises it by itself. What
-the cluster learns is a ConfigMap: the address of every machine that runs, and the certificate that all of them show.
+They come and go by a setting, which a ``pulumi up`` carries out: ``agentgpu:burstNodes``, or ``agentgpu:burstMachines`` by pool,
+which ``agentgpu scale`` writes as the load wants it. What the cluster learns is a ConfigMap: the address of every machine that
+runs, and the certificate that all of them show.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.plan import JoinedPlan, NodePool, Plan
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
-from agentgpu_iac.provisioning.serving import Serving
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.client import CloudInit
 from agentgpu_iac.provisioning.spheron.program import (
@@ -26,7 +26,9 @@ from agentgpu_iac.provisioning.spheron.program import (
     PooledMachine,
     Settings,
     all_running,
+    count_faults,
     host_of,
+    machine_count,
     seen_of,
     setting_faults,
 )
@@ -43,8 +45,10 @@ class MachinesBesideArgs:
     cloud_inits: Mapping[str, CloudInit]
     """By pool."""
     settings: Settings
-    serving: Serving
-    """What holds the namespace, and reaches the cluster."""
+    cluster: kubernetes.Provider
+    """By which the cluster is reached."""
+    after: tuple[pulumi.Resource, ...]
+    """What makes the namespace, where this program does."""
     way_out: pulumi.Input[str] | None
     """The address by which the cluster's NGINX comes to them. None: ``hosts.callerRanges`` says who may come."""
 
@@ -54,6 +58,8 @@ class MachinesBeside(pulumi.ComponentResource):
 
     seen: pulumi.Output[list[dict[str, Any]]]
     """Each machine, as outputs show it."""
+    certificate: pulumi.Output[str]
+    """What all of them show."""
 
     def __init__(self, name: str, args: MachinesBesideArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:MachinesBeside", name, None, opts)
@@ -79,8 +85,9 @@ class MachinesBeside(pulumi.ComponentResource):
             f"{name}-machines",
             metadata={"name": args.joined.config_map, "namespace": args.plan.stack},
             data={"machines": _listed(machines), "tls.crt": certificate.certificate},
-            opts=pulumi.ResourceOptions(parent=self, provider=args.serving.provider, depends_on=[args.serving]),
+            opts=pulumi.ResourceOptions(parent=self, provider=args.cluster, depends_on=list(args.after)),
         )
+        self.certificate = certificate.certificate
         self.seen = pulumi.Output.all(*(seen_of(machine) for machine in machines)).apply(all_running)
         self.register_outputs({})
 
@@ -111,7 +118,8 @@ def beside_faults(plan: Plan, settings: Settings, *, has_network: bool, way_out:
                 path=f"nodePools.{pool.name}",
                 message=f"nothing here rents machines of {pool.provider} as {' or '.join(pool.capacity_types)}",
             )
-    if not beside or not settings.burst_nodes:
+    if not beside or not any(machine_count(pool, settings) for pool in beside):
+        yield from count_faults(plan, settings)
         return
     yield from setting_faults(plan, settings)
     if has_network and way_out is None and not any(host.caller_ranges for host in plan.hosts):

@@ -1,0 +1,1 @@
+"""The number of machines beside a cluster follows the load: what is seen, what is wanted, and their Pulumi stack."""
