@@ -51,7 +51,7 @@ def eject(
     else:
         loaded = load_bytes(raw, source_of(spec))
         plan = make_plan(loaded, load_catalog(catalog, base_directory=directory))
-    if plan.target not in PULUMI_SETUPS:
+    if PULUMI_SETUPS.get(plan.target) is None:
         hint = "use the files that agentgpu render writes"
         raise BadInput.one(str(spec), f"there is no Pulumi program for {plan.target!r}", path="spec.target", hint=hint)
     file = directory / (spec.name if spec.name != "-" else "plan.json" if is_plan else DEFAULT_SPEC.name)

@@ -14,7 +14,7 @@ from agentgpu_iac.rendering.render import render
 
 
 class AgentStack(pulumi.ComponentResource):
-    """All that a plan needs, on the target that it is for: what ``pulumi up`` of the tool's own program makes.
+    """All that a plan needs, on the target that it is for: what ``agentgpu_iac.deploy`` makes, as one component.
 
     What the arguments leave out is read from the keys ``agentgpu:`` of the Pulumi stack's configuration. A plan that cannot
     be carried out, settings that do not go with it, and a saved plan of another version, target or stack are told in one

@@ -16,6 +16,7 @@ from agentgpu_iac.plan.reading import load_plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.faults import CONFIGURATION
 from agentgpu_iac.spec.loader import load
+from agentgpu_iac.targets import TARGETS
 
 _AGAIN = "agentgpu plan SPEC -o PLAN, and review it again"
 
@@ -41,7 +42,7 @@ def plan_of(config: pulumi.Config, root: Path) -> Plan:
         path = root / str(spec)
         plan = make_plan(load(path), load_catalog(overlay, base_directory=path.parent))
         faults = []
-    if target and target != plan.target:
+    if target and not any(name == target and port.is_target_of(plan) for name, port in TARGETS.items()):
         message = f"says {target!r}, but the plan is for {plan.target!r}"
         hint = (
             f"select the Pulumi stack that {plan.target} belongs to, or pulumi config set agentgpu:target {plan.target}"

@@ -28,7 +28,6 @@ from agentgpu_iac.pulumi import AgentStack
 for name, value in AgentStack("agents").outputs.items():
     pulumi.export(name, value)
 '''
-"""The same as the tool's own, ``stacks/__main__.py``."""
 
 _PROJECT: Final = """\
 name: {project}

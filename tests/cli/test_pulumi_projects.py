@@ -55,8 +55,8 @@ def test_init_writes_a_whole_project(target: str) -> None:
     assert any(f"agentgpu-iac=={__version__}" in step.get("run", "") for step in workflow["jobs"]["agents"]["steps"])
 
 
-def test_the_program_is_ten_lines_and_the_tool_s_own() -> None:
-    assert (ROOT / "stacks" / "__main__.py").read_text() == PROGRAM
+def test_the_program_is_ten_lines() -> None:
+    compile(PROGRAM, "__main__.py", "exec")
     assert len(PROGRAM.splitlines()) <= 10
 
 

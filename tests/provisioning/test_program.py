@@ -228,6 +228,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:nodeGroupGenerations": '{"pool": 2}',
             "agentgpu:wayOut": "192.0.2.7",
             "agentgpu:burstNodes": "2",
+            "agentgpu:burstApart": "true",
         }
     )
     found = Settings.from_config(pulumi.Config("agentgpu"))
@@ -250,6 +251,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         cluster=ClusterSettings(node_group_generations={"pool": 2}),
         way_out="192.0.2.7",
         machines=MachineSettings(burst_nodes=2),
+        burst_apart=True,
     )
     assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})
