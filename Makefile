@@ -85,6 +85,8 @@ accuracy: $(VENV)/.dev ## Hold predictions against measured rows and a peer; rew
 lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster --extra report --extra publish -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) --no-annotate -c requirements/dev.txt --extra pulumi -o agentgpu_iac/spec/pulumi_requirements.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) --no-annotate --extra policy -o agentgpu_iac/policy_pack/requirements.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/docs/requirements.txt tools/docs/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "init": ("", "desk.yaml --name desk --model Qwen/Qwen3-8B", "--compose", "--gitops"),
+    "init": ("", "desk.yaml --name desk --model Qwen/Qwen3-8B", "--compose", "--gitops", "--pulumi agents"),
     "validate": ("", "desk.yaml --json", "- < desk.yaml"),
     "plan": ("", "desk.yaml --all", "desk.yaml -o plan.json", "- --json < desk.yaml"),
     "explain": ("", "desk.yaml support", "desk.yaml support ttftMs", "desk.yaml warnings", "plan.json --all"),
@@ -37,6 +37,8 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "calibrate": ("bench.json --accelerator l40s -o mine.yaml",),
     "catalog list": ("", "models", "offerings --json"),
     "catalog show": ("l40s", "Qwen/Qwen3-14B", "g6e.xlarge --json"),
+    "pulumi eject": ("desk.yaml -o agents", "plan.json -o agents --stack production"),
+    "pulumi policies": ("", "-o platform/policies"),
     "catalog update": ("--provider aws -o prices.yaml", "--provider spheron -o spheron.yaml"),
 }
 """By the words of the command."""

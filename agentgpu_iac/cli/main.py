@@ -14,6 +14,7 @@ from agentgpu_iac.cli import (
     levers,
     plans,
     publish,
+    pulumi_projects,
     report,
     scale,
     simulating,
@@ -59,6 +60,10 @@ register(_catalog, catalog.catalog_list, "catalog", "list")
 register(_catalog, catalog.catalog_show, "catalog", "show")
 register(_catalog, catalog.catalog_update, "catalog", "update")
 app.add_typer(_catalog)
+_pulumi = typer.Typer(name="pulumi", help="Carry plans out from a Pulumi project of your own.", no_args_is_help=True)
+register(_pulumi, pulumi_projects.eject, "pulumi", "eject")
+register(_pulumi, pulumi_projects.policies, "pulumi", "policies")
+app.add_typer(_pulumi)
 
 
 def run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,14 @@ from agentgpu_iac.errors import BadInput
 
 if TYPE_CHECKING:
     from agentgpu_iac.spec.starter import Setup
+
+
+class Provisioned(StrEnum):
+    """Targets of a Pulumi project."""
+
+    EKS = "eks"
+    KUBERNETES = "kubernetes"
+    SPHERON = "spheron"
 
 
 class SchemaFormat(StrEnum):
@@ -49,6 +58,12 @@ def init(
     gitops: Annotated[
         bool, typer.Option("--gitops", help="Set up a repository that Argo CD or Flux follows, beside FILE.")
     ] = False,
+    pulumi: Annotated[
+        Path | None,
+        typer.Option("--pulumi", help="Set up a Pulumi project in a folder, with FILE in it.", metavar="DIR"),
+    ] = None,
+    target: Annotated[Provisioned, typer.Option(help="With --pulumi: where the agents run.")] = Provisioned.EKS,
+    stack: Annotated[str, typer.Option(help="With --pulumi: name of the Pulumi stack.")] = "dev",
 ) -> None:
     """Write a small agent stack to start from; on a terminal, ask for what the command line does not say.
 
@@ -58,40 +73,74 @@ def init(
     from agentgpu_iac.catalog.store import load_catalog
     from agentgpu_iac.errors import DISTRIBUTION
     from agentgpu_iac.spec.loader import load_text
-    from agentgpu_iac.spec.starter import RENDERED, beside, starter
+    from agentgpu_iac.spec.starter import REGION, RENDERED, beside, starter
 
-    if compose and gitops:
-        raise BadInput.one("--compose", "and --gitops are two setups", hint="give one of them")
+    chosen = [word for word, given in (("--compose", compose), ("--gitops", gitops), ("--pulumi", pulumi)) if given]
+    unused = [word for word in ("target", "stack") if pulumi is None and _is_said(context, word)]
+    if unused:
+        raise BadInput.one(f"--{unused[0]}", "is of a Pulumi project", hint="give --pulumi DIR, or leave it out")
+    if chosen[1:]:
+        raise BadInput.one(chosen[0], f"and {chosen[1]} are two setups", hint="give one of them")
     setup: Setup = "compose" if compose else "gitops" if gitops else "spec"
     if app.somebody_answers():
         name = _asked(context, "name", "Name of the stack", name)
         model = _asked(context, "model", "Model of the first agent", model)
-        if setup == "spec":
+        if setup == "spec" and pulumi is None:
             setup = _asked_setup()
+    path = path if pulumi is None else pulumi / path
     load_catalog(base_directory=path.parent).model(model)
+    if pulumi is None:
+        others = beside(setup, f"{DISTRIBUTION}=={__version__}")
+    else:
+        from agentgpu_iac.spec.pulumi_project import PULUMI_SETUPS, PulumiProject
+
+        setup = PULUMI_SETUPS[target.value]
+        others = PulumiProject(
+            name=name,
+            target=target.value,
+            file=path.name,
+            is_plan=False,
+            project=name,
+            stack=stack,
+            version=__version__,
+            region=REGION,
+        ).files()
     text = starter(name, model, setup)
     load_text(text, str(path))
-    others = beside(setup, f"{DISTRIBUTION}=={__version__}")
-    files = {path: text, **{path.parent / each: content for each, content in others.items()}}
-    if taken := next((each for each in files if each.exists()), None):
-        raise BadInput.one(str(taken), "the file exists already", hint="name another one")
-    for each, content in files.items():
-        with writing(each):
-            if each != path:
-                each.parent.mkdir(parents=True, exist_ok=True)
-            with each.open("x", encoding="utf-8") as file:
-                file.write(content)
+    new_files({path: text, **{path.parent / each: content for each, content in others.items()}}, of=pulumi)
+    if pulumi is not None:
+        typer.echo(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
+        return
+    files = (path, *(path.parent / each for each in others))
     quoted = shlex.quote(str(path))
     rendered = "" if setup == "spec" else f", then agentgpu render {quoted} -o {path.parent / RENDERED[setup]}"
     say(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
 
 
+def new_files(files: Mapping[Path, str], *, of: Path | None = None) -> None:
+    """Write files that are not there yet, or none of them. The folder of the first is there, unless it is ``of`` and made too."""
+    if taken := next((each for each in files if each.exists()), None):
+        raise BadInput.one(str(taken), "the file exists already", hint="name another one")
+    there = None if of is not None else next(iter(files)).parent
+    for path, content in files.items():
+        with writing(path):
+            if path.parent != there:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(content)
+
+
 def _asked(context: typer.Context, parameter: str, question: str, default: str) -> str:
     """What somebody answers at the terminal, unless the command line says it."""
-    source = context.get_parameter_source(parameter)
-    if source is not None and source.name != "DEFAULT":
+    if _is_said(context, parameter):
         return default
     return str(typer.prompt(question, default=default, err=True))
+
+
+def _is_said(context: typer.Context, parameter: str) -> bool:
+    """Whether the command line says it."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _asked_setup() -> Setup:

@@ -1,8 +1,7 @@
 """What a deployment costs, told before it is made: a stack output, and a table in what preview and up say.
 
 Pulumi's own diff of the output shows each figure that changed; the table says it in words. The figures before are the
-stack's own last outputs. The engine is asked for them by a call, not by a StackReference: that would be a resource of
-its own, and would keep a second copy of all outputs, the kubeconfig among them, in the state.
+stack's own last outputs.
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from typing import Any
 import pulumi
 
 from agentgpu_iac.plan import LineItem, Plan
+from agentgpu_iac.provisioning.deployed import last_outputs
 from agentgpu_iac.units import money_text
 
 OUTPUT = "cost"
 """Name of the stack output."""
-
-_LAST_OUTPUTS = "pulumi:pulumi:readStackOutputs"
-"""The engine's own call behind StackReference."""
 
 _COLUMNS = ("node pool", "tier", "bought", "nodes", "USD/h each", "USD/month")
 _NUMBERS = frozenset({3, 4, 5})
@@ -123,9 +120,7 @@ def _comparison(now: Figures) -> tuple[str, ...]:
 
 def _last_figures() -> Figures:
     """The output ``cost`` of this stack's last deployment; empty where there is none, or none that told its cost."""
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = pulumi.runtime.invoke(_LAST_OUTPUTS, {"name": name}).value or {}
-    found = (answer.get("outputs") or {}).get(OUTPUT)
+    found = last_outputs().get(OUTPUT)
     return found if isinstance(found, Mapping) else {}
 
 

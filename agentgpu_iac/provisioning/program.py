@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import pulumi
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
-from agentgpu_iac.provisioning.aws.program import Settings
-from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
-from agentgpu_iac.provisioning.burst.program import deploy as deploy_burst
+from agentgpu_iac.provisioning.aws import program as aws
+from agentgpu_iac.provisioning.burst import program as burst
+from agentgpu_iac.provisioning.deployed import OUTPUT, deployed_faults, identity
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
-from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
-from agentgpu_iac.provisioning.kubernetes.program import deploy as deploy_on_kubernetes
-from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
-from agentgpu_iac.provisioning.spheron.program import deploy as deploy_on_spheron
+from agentgpu_iac.provisioning.kubernetes import program as kubernetes
+from agentgpu_iac.provisioning.spheron import program as spheron
 from agentgpu_iac.spec.vocabulary import Target
 
 BURST = "burst"
 
-Program = Callable[[Plan, tuple[RenderedFile, ...], pulumi.Config], None]
+_Settings = TypeVar("_Settings")
 
 
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
-    """Carry a plan out: make what it needs and export what its users need.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Program(Generic[_Settings]):
+    """What carries out the plans of a target."""
 
-    Call it from inside a Pulumi program. ``files`` are the rendered files of the same plan, ``config`` the settings of
-    the selected Pulumi stack. Raises BadInput, before anything is made, for a plan that cannot be carried out.
+    settings: Callable[[pulumi.Config], _Settings]
+    check: Callable[[Plan, _Settings], None]
+    """Raises BadInput for what cannot be carried out."""
+    make: Callable[[Plan, tuple[RenderedFile, ...], _Settings, pulumi.Resource | None], dict[str, Any]]
+
+    def ready(self, plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> Deployment:
+        """A plan that is checked with its settings, and only has to be made."""
+        settings = self.settings(config)
+        self.check(plan, settings)
+        if faults := tuple(deployed_faults(plan)):
+            raise BadInput(faults)
+        return Deployment(plan=plan, _make=lambda parent: self.make(plan, files, settings, parent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A plan that can be carried out: nothing is made yet."""
+
+    plan: Plan
+    _make: Callable[[pulumi.Resource | None], Mapping[str, Any]]
+
+    def make(self, parent: pulumi.Resource | None = None) -> dict[str, Any]:
+        """Make what the plan needs, within a component or at the root, and return the outputs."""
+        return {**self._make(parent), OUTPUT: identity(self.plan)}
+
+
+def prepare(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> Deployment:
+    """Check a plan and the settings of the selected Pulumi stack. ``files`` are the rendered files of the same plan.
+
+    Raises BadInput for a plan that cannot be carried out.
     """
-    if part := config.get("part"):  # the project sets it to nothing
-        _part(part, plan, files, config)
-        return
-    program = PROGRAMS.get(plan.target)
+    part = config.get("part")
+    if part and part != BURST:
+        raise BadInput.one(
+            CONFIGURATION,
+            f"{part!r} is no part of a plan",
+            path="agentgpu:part",
+            hint=f"{BURST}: the machines beside the cluster; unset: everything",
+        )
+    program = _BURST if part else PROGRAMS.get(plan.target)
     if program is None:
         raise BadInput.one(
             PLAN,
@@ -40,37 +74,25 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
             path="target",
             hint="use the files that agentgpu render writes",
         )
-    program(plan, files, config)
+    return program.ready(plan, files, config)
 
 
-def _part(part: str, plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
-    """One part of a plan in a Pulumi stack of its own."""
-    if part != BURST:
-        raise BadInput.one(
-            CONFIGURATION,
-            f"{part!r} is no part of a plan",
-            path="agentgpu:part",
-            hint=f"{BURST}: the machines beside the cluster; unset: everything",
-        )
-    deploy_burst(
-        plan,
-        files,
-        machines=MachineSettings.from_config(config),
-        cluster=ClusterSettings.from_config(config),
-        way_out=config.get("wayOut") or None,
-    )
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    """Carry a plan out: make what it needs and export what its users need.
+
+    Call it from inside a Pulumi program. ``files`` are the rendered files of the same plan, ``config`` the settings of
+    the selected Pulumi stack. Raises BadInput, before anything is made, for a plan that cannot be carried out.
+    ``agentgpu_iac.pulumi.AgentStack`` does the same as a component.
+    """
+    for name, value in prepare(plan, files, config).make().items():
+        pulumi.export(name, value)
 
 
-def _eks(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
-    deploy_on_aws(plan, files, Settings.from_config(config))
+PROGRAMS: dict[Target, _Program[Any]] = {
+    "eks": _Program(settings=aws.Settings.from_config, check=aws.check, make=aws.make),
+    "kubernetes": _Program(settings=kubernetes.Settings.from_config, check=kubernetes.check, make=kubernetes.make),
+    "spheron": _Program(settings=spheron.Settings.from_config, check=spheron.check, make=spheron.make),
+}
 
-
-def _kubernetes(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
-    deploy_on_kubernetes(plan, files, ClusterSettings.from_config(config))
-
-
-def _spheron(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
-    deploy_on_spheron(plan, files, MachineSettings.from_config(config))
-
-
-PROGRAMS: dict[Target, Program] = {"eks": _eks, "kubernetes": _kubernetes, "spheron": _spheron}
+_BURST = _Program(settings=burst.Settings.from_config, check=burst.check, make=burst.make)
+"""One part of a plan, in a Pulumi stack of its own."""

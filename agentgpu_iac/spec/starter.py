@@ -8,11 +8,14 @@ from typing import Final, Literal
 
 from agentgpu_iac.spec.schema import schema_text
 
-Setup = Literal["spec", "compose", "gitops"]
-"""What is set up: the agent stack alone, or a repository whose files one machine runs, or that a GitOps tool follows."""
+Setup = Literal["spec", "compose", "gitops", "pulumi-eks", "pulumi-kubernetes", "pulumi-spheron"]
+"""What is set up: the agent stack alone, or a repository whose files one machine runs, or that a GitOps tool follows, or that
+``pulumi up`` carries out on a target."""
 
 STACK_FILE: Final = "agentstack.yaml"
 SCHEMA_FILE: Final = "agentstack.schema.json"
+REGION: Final = "us-east-1"
+"""Of a first stack on AWS: the region with the most offers in the catalog."""
 RENDERED: Final[dict[Setup, str]] = {"compose": "machine", "gitops": "deploy"}
 """Folder of what is rendered."""
 
@@ -51,6 +54,24 @@ _WHERE: Final[dict[Setup, str]] = {
     repository: https://git.example.com/acme/agents.git # this repository
     path: deploy # the rendered folder in it
 """,
+    "pulumi-eks": f"""\
+  target: eks
+  providers: [aws]
+  regions: [{REGION}] # the same as aws:region
+""",
+    "pulumi-kubernetes": f"""\
+  target: kubernetes # a cluster of yours
+  providers: [aws] # whose machines your nodes are
+  regions: [{REGION}]
+""",
+    "pulumi-spheron": """\
+  target: spheron
+  security:
+    apiKeySecret: callers # callers send this key
+  hosts:
+    callerRanges: [10.0.0.0/8] # who may call
+    adminRanges: [192.0.2.7/32] # who may log in: your own address
+""",
 }
 _WORKFLOW: Final = """\
 name: agentgpu
@@ -78,7 +99,7 @@ def starter(name: str, model: str, setup: Setup = "spec") -> str:
 
 def beside(setup: Setup, requirement: str) -> dict[str, str]:
     """What a repository has beside its agent stack, by path. ``requirement``: what installs us."""
-    if setup == "spec":
+    if setup not in RENDERED:
         return {}
     return {
         SCHEMA_FILE: schema_text(),

@@ -19,7 +19,7 @@ from agentgpu_iac.cli.conventions import DOCUMENTATION
 from agentgpu_iac.cli.examples import EXAMPLES
 from tests.cli.running import SMALL, agentgpu
 
-PRINTS_NO_DATA = {"init", "pin", "report", "comment"}
+PRINTS_NO_DATA = {"init", "pin", "pulumi", "report", "comment"}
 """Commands that write files and say so in a sentence."""
 
 

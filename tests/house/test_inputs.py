@@ -13,6 +13,8 @@ OWN = {
     "catalog/huggingface/architectures.py": "the data files of the package",
     "catalog/packaged.py": "the data files of the package",
     "rendering/templates.py": "the templates of the package",
+    "spec/pulumi_project.py": "the locks of the package",
+    "policy_pack/folder.py": "the locks of the package",
     "review/report/page.py": "the style sheet of the package",
     "operations/pinning.py": "an address on the network",
     "cli/files.py": "drafts that it makes and writes",

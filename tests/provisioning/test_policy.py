@@ -11,7 +11,7 @@ import pytest
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, PolicyPlan
 from agentgpu_iac.provisioning.policy import policy_faults
-from agentgpu_iac.provisioning.program import PROGRAMS
+from agentgpu_iac.provisioning.program import PROGRAMS, deploy
 from agentgpu_iac.spec.vocabulary import Target
 from tests.plans import make_plan, make_pool, make_workload
 from tests.provisioning.recording import record
@@ -70,7 +70,7 @@ def test_every_program_refuses_before_anything_is_made_and_tells_all(target: Tar
 
     def program() -> None:
         with pytest.raises(BadInput) as refusal:
-            PROGRAMS[target](broken, (), pulumi.Config("agentgpu"))
+            deploy(broken, (), pulumi.Config("agentgpu"))
         told.extend(str(fault) for fault in refusal.value.faults)
 
     recording = record(program)

@@ -264,8 +264,8 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             session_manager=True,
         ),
         way_out="192.0.2.7",
-        burst_apart=True,
         machines=MachineSettings(burst_nodes=2, burst_machines={"pool": 3}, burst_listed={"pool": 1}),
+        burst_apart=True,
     )
     assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})

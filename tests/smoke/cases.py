@@ -34,7 +34,7 @@ class Case:
     def command(self) -> str:
         """The command, with its group."""
         words = self.line.split()
-        return " ".join(words[:2] if words[0] == "catalog" else words[:1])
+        return " ".join(words[:2] if words[0] in {"catalog", "pulumi"} else words[:1])
 
     @property
     def format(self) -> str | None:
@@ -62,6 +62,9 @@ CASES = (
     Case(line="--show-completion bash"),
     Case(line="init {new}"),
     Case(line="init {faulty}", form="nothing", code=2, says="exists already"),
+    Case(line="init --pulumi {folder}/repository --target kubernetes"),
+    Case(line=f"pulumi eject {CUSTOMER_SERVICE} -o {{folder}}/ejected --stack live"),
+    Case(line="pulumi policies -o {folder}/policies"),
     *_formats(f"validate {FIVE}", *_BOTH),
     Case(line="validate {faulty} -f table", form="nothing", code=2, says="faulty.yaml:"),
     *_formats("validate {faulty}", "json", code=2, says="faulty.yaml:"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
@@ -57,16 +56,6 @@ def told_of(last: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the last deployment's outputs say of the cluster's version."""
     found = last.get(OUTPUT)
     return found if isinstance(found, Mapping) else {}
-
-
-def last_deployment() -> Mapping[str, Any]:
-    """The outputs of the last deployment; empty where nothing tells."""
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value or {}
-    except Exception:  # the SDK raises nothing narrower; nothing is known then
-        return {}
-    return answer.get("outputs") or {}
 
 
 def _minor(version: str) -> int:

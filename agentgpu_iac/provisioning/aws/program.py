@@ -22,6 +22,7 @@ from agentgpu_iac.provisioning.aws.existing_network import (
     ExistingNetworkArgs,
     existing_network_faults,
 )
+from agentgpu_iac.provisioning.aws.foreign import foreign_faults
 from agentgpu_iac.provisioning.aws.health import check_health
 from agentgpu_iac.provisioning.aws.held_capacity import held_capacity_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
@@ -32,7 +33,7 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
 )
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
 from agentgpu_iac.provisioning.aws.kubernetes_upgrade import OUTPUT as KUBERNETES
-from agentgpu_iac.provisioning.aws.kubernetes_upgrade import addon_versions, last_deployment, told_of, upgrade_faults
+from agentgpu_iac.provisioning.aws.kubernetes_upgrade import addon_versions, told_of, upgrade_faults
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
     EXISTING,
@@ -65,7 +66,8 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
 from agentgpu_iac.provisioning.aws.site import Site, find_site
 from agentgpu_iac.provisioning.aws.system_nodes import karpenter_requests, system_faults
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
-from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
+from agentgpu_iac.provisioning.deployed import known_outputs
+from agentgpu_iac.provisioning.faults import CONFIGURATION
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 from agentgpu_iac.provisioning.spheron.beside import (
@@ -76,6 +78,7 @@ from agentgpu_iac.provisioning.spheron.beside import (
 )
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
+from agentgpu_iac.provisioning.within import within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +161,17 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    whole, plan, last = plan, plan.in_cluster, last_deployment()
-    region = _check(whole, settings, last)
+    check(plan, settings)
+    for name, value in make(plan, files, settings).items():
+        pulumi.export(name, value)
+
+
+def make(
+    plan: Plan, files: tuple[RenderedFile, ...], settings: Settings, parent: pulumi.Resource | None = None
+) -> dict[str, Any]:
+    """Put a plan that was checked on AWS, and return what its users need."""
+    whole, plan = plan, plan.in_cluster
+    region = plan.node_pools[0].region
     cloud_inits = beside_inits(whole, files, pools_beside(whole))
     cost = report_cost(whole, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
@@ -177,8 +189,9 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     for sentence in site.told(plan, grouped):
         pulumi.log.warn(sentence)
     if settings.budget_emails:
-        _budget_alarm(plan, settings)
-    network = _network(plan, settings, region, site)
+        _budget_alarm(plan, settings, parent)
+    network = _network(plan, settings, region, site, parent)
+    last = known_outputs()
     versions = addon_versions(ADDONS, plan.node_pools[0].kubernetes_version, told_of(last))
     cluster = Cluster(
         plan.stack,
@@ -198,12 +211,14 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
             session_manager=settings.cluster.session_manager,
             addon_versions=versions,
         ),
-        pulumi.ResourceOptions(depends_on=[network], protect=settings.cluster.protect),
+        within(parent, [network], protect=settings.cluster.protect),
     )
     placements = {
-        pool.name: ClusterPlacement(pool.name, plan.stack, pool).group for pool in grouped if pool.nodes_per_replica > 1
+        pool.name: ClusterPlacement(pool.name, plan.stack, pool, within(parent)).group
+        for pool in grouped
+        if pool.nodes_per_replica > 1
     }
-    reserved = _reserved(plan, site, placements)
+    reserved = _reserved(plan, site, placements, parent)
     node_pools = [
         AcceleratorNodePool(
             pool.name,
@@ -221,20 +236,22 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 last_releases=releases_of(last),
                 repairs_nodes=plan.watching.node_health == "eks-agent",
             ),
-            pulumi.ResourceOptions(depends_on=[cluster, *reserved]),
+            within(parent, [cluster, *reserved]),
         )
         for pool in grouped
     ]
     check_health((*cluster.parts, *(group for made in node_pools for group in made.node_groups)), region)
     before_serving: list[pulumi.Resource] = [*node_pools]
     if settings.nodes == KARPENTER:
-        before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))
+        before_serving.append(
+            _karpenter(plan, settings, region, cluster, objects, within(parent, [cluster, *reserved]))
+        )
     if (bucket := planned_bucket(plan)) is not None:
-        before_serving.append(_model_bucket(plan, settings, bucket, cluster))
+        before_serving.append(_model_bucket(plan, settings, bucket, cluster, parent))
     serving = Serving(
         plan.stack,
         ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving, scaled=scaled_by_others(plan)),
-        pulumi.ResourceOptions(depends_on=before_serving),
+        within(parent, before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
     outputs[KUBERNETES] = {"version": plan.node_pools[0].kubernetes_version, "addons": versions}
@@ -251,13 +268,15 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 after=(serving,),
                 way_out=network.way_out,
             ),
+            within(parent),
         )
         outputs["burstMachines"] = beside.seen
-    for name, value in outputs.items():
-        pulumi.export(name, value)
+    return outputs
 
 
-def _network(plan: Plan, settings: Settings, region: str, site: Site) -> Network | ExistingNetwork:
+def _network(
+    plan: Plan, settings: Settings, region: str, site: Site, parent: pulumi.Resource | None
+) -> Network | ExistingNetwork:
     """The existing network, or a new one with the requested endpoints."""
     if settings.vpc_id:
         return ExistingNetwork(
@@ -269,9 +288,12 @@ def _network(plan: Plan, settings: Settings, region: str, site: Site) -> Network
                 way_out=settings.way_out,
                 tagged=settings.tag_subnets,
             ),
+            within(parent),
         )
     network = Network(
-        plan.stack, NetworkArgs(stack=plan.stack, region=region, cidr=settings.cluster.vpc_cidr, zones=site.zones)
+        plan.stack,
+        NetworkArgs(stack=plan.stack, region=region, cidr=settings.cluster.vpc_cidr, zones=site.zones),
+        within(parent),
     )
     if settings.interface_endpoints:
         InterfaceEndpoints(
@@ -284,11 +306,14 @@ def _network(plan: Plan, settings: Settings, region: str, site: Site) -> Network
                 services=IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES),
                 tags=stack_tags(plan.stack),
             ),
+            within(parent),
         )
     return network
 
 
-def _reserved(plan: Plan, site: Site, placements: Mapping[str, aws.ec2.PlacementGroup]) -> tuple[ReservedCapacity, ...]:
+def _reserved(
+    plan: Plan, site: Site, placements: Mapping[str, aws.ec2.PlacementGroup], parent: pulumi.Resource | None
+) -> tuple[ReservedCapacity, ...]:
     return tuple(
         ReservedCapacity(
             pool.name,
@@ -299,6 +324,7 @@ def _reserved(plan: Plan, site: Site, placements: Mapping[str, aws.ec2.Placement
                 zone=site.zones_of_pool[pool.name][0],
                 placement_group_arn=placements[pool.name].arn if pool.name in placements else None,
             ),
+            within(parent),
         )
         for pool in plan.node_pools
         if pool.name in site.reserve
@@ -306,7 +332,7 @@ def _reserved(plan: Plan, site: Site, placements: Mapping[str, aws.ec2.Placement
 
 
 def _karpenter(
-    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, *, after: list[pulumi.Resource]
+    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, opts: pulumi.ResourceOptions
 ) -> Karpenter:
     return Karpenter(
         plan.stack,
@@ -321,11 +347,13 @@ def _karpenter(
             session_manager=settings.cluster.session_manager,
             repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
-        pulumi.ResourceOptions(depends_on=after),
+        opts,
     )
 
 
-def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) -> ModelBucket:
+def _model_bucket(
+    plan: Plan, settings: Settings, url: str, cluster: Cluster, parent: pulumi.Resource | None
+) -> ModelBucket:
     return ModelBucket(
         plan.stack,
         ModelBucketArgs(
@@ -336,10 +364,11 @@ def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) ->
             is_made=settings.model_bucket == CREATE,
             goes_with_stack=settings.delete_model_bucket,
         ),
+        within(parent),
     )
 
 
-def _budget_alarm(plan: Plan, settings: Settings) -> None:
+def _budget_alarm(plan: Plan, settings: Settings, parent: pulumi.Resource | None) -> None:
     BudgetAlarm(
         plan.stack,
         BudgetAlarmArgs(
@@ -348,39 +377,23 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
             budget_usd_per_month=plan.policy.budget_usd_per_month,
             emails=settings.budget_emails,
         ),
+        within(parent),
     )
 
 
-def _check(plan: Plan, settings: Settings, last: Mapping[str, Any]) -> str:
-    """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
+def check(plan: Plan, settings: Settings) -> None:
+    """Raise BadInput for everything that one EKS cluster cannot carry out, or that should not be."""
     cluster = plan.in_cluster
     faults = [
-        *_foreign(cluster),
+        *foreign_faults(cluster),
         *system_faults(cluster),
-        *upgrade_faults(cluster, told_of(last)),
-        *node_pool_faults(cluster),
-        *_scattered(cluster),
-        *_misplaced(cluster),
+        *upgrade_faults(cluster, told_of(known_outputs())),
         *_misconfigured(cluster, settings),
         *beside_faults(plan, settings.machines, has_network=bool(settings.vpc_id), way_out=settings.way_out),
         *policy_faults(plan),
     ]
     if faults:
         raise BadInput(faults)
-    return cluster.node_pools[0].region
-
-
-def _foreign(plan: Plan) -> Iterator[Fault]:
-    """What belongs to another target or provider."""
-    yield from target_faults(plan, "eks", "AWS")
-    for pool in plan.node_pools:
-        if pool.provider != "aws":
-            yield Fault(
-                source=PLAN,
-                path=f"nodePools.{pool.name}.provider",
-                message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
-                hint="set spec.providers to [aws]",
-            )
 
 
 def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
@@ -412,36 +425,6 @@ def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
         yield from reserve_faults(plan, settings.capacity_reservation_ids, CONFIGURATION)
     yield from settings.cluster.faults(grouped, CONFIGURATION)
     yield from email_faults(settings.budget_emails, CONFIGURATION)
-
-
-def _scattered(plan: Plan) -> Iterator[Fault]:
-    """What one cluster cannot hold together."""
-    regions = sorted({pool.region for pool in plan.node_pools})
-    versions = sorted({pool.kubernetes_version for pool in plan.node_pools})
-    if len(regions) > 1:
-        yield Fault(
-            source=PLAN,
-            path="nodePools.region",
-            message=f"one cluster cannot span {' and '.join(regions)}",
-            hint="name one of them in spec.regions",
-        )
-    if len(versions) > 1:
-        yield Fault(
-            source=PLAN,
-            path="nodePools.kubernetesVersion",
-            message=f"one cluster cannot run Kubernetes {' and '.join(versions)}",
-        )
-
-
-def _misplaced(plan: Plan) -> Iterator[Fault]:
-    """Where the Pulumi stack deploys to another region than the one that was priced."""
-    for region in sorted({pool.region for pool in plan.node_pools} - {aws.config.region}):
-        yield Fault(
-            source=PLAN,
-            path="nodePools.region",
-            message=f"the plan was made for {region}, but the Pulumi stack deploys to {aws.config.region}",
-            hint=f"pulumi config set aws:region {region}",
-        )
 
 
 def _excludes(plan: Plan, settings: Settings) -> str:

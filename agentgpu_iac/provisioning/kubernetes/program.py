@@ -19,6 +19,7 @@ from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites
 from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
+from agentgpu_iac.provisioning.within import within
 from agentgpu_iac.spec.yaml_tree import compose, data_of
 
 _EXCLUDES = (
@@ -57,8 +58,21 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     settings that cannot be carried out.
     """
     settings = settings or Settings()
+    check(plan, settings)
+    for name, value in make(plan, files, settings).items():
+        pulumi.export(name, value)
+
+
+def check(plan: Plan, settings: Settings) -> None:
+    """Raise BadInput for a plan or settings that cannot be carried out."""
     if faults := [*target_faults(plan, "kubernetes", "clusters"), *unreachable(settings), *policy_faults(plan)]:
         raise BadInput(faults)
+
+
+def make(
+    plan: Plan, files: tuple[RenderedFile, ...], settings: Settings, parent: pulumi.Resource | None = None
+) -> dict[str, Any]:
+    """Put the objects of a plan that was checked into the cluster, and return what its users need."""
     cost = report_cost(plan, excludes=_EXCLUDES)
     objects = read_manifests(files, settings.installed_api_groups)
     manifests, handed_over = objects, None
@@ -72,11 +86,14 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             manifests=manifests,
             scaled=scaled_by_others(plan.in_cluster),
         ),
+        within(parent),
     )
-    pulumi.export("agentUrls", {agent.name: base_url(plan, agent.name) for agent in plan.served_agents})
-    pulumi.export(OUTPUT, cost)
-    pulumi.export("prerequisites", list(prerequisites(plan.in_cluster, manifests, handed_over)))
-    pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])
+    return {
+        "agentUrls": {agent.name: base_url(plan, agent.name) for agent in plan.served_agents},
+        OUTPUT: cost,
+        "prerequisites": list(prerequisites(plan.in_cluster, manifests, handed_over)),
+        "notApplied": [str(manifest) for manifest in manifests.waiting],
+    }
 
 
 def unreachable(settings: Settings) -> Iterator[Fault]:

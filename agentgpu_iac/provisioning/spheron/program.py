@@ -32,6 +32,7 @@ from agentgpu_iac.provisioning.spheron.cloud_init import (
 from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
+from agentgpu_iac.provisioning.within import within
 from agentgpu_iac.spec.addresses import keeps_secrets
 
 _EXCLUDES: Final = "taxes, and what Spheron may bill beside the machines"
@@ -91,6 +92,13 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     anything is made, for a plan or settings that cannot be carried out.
     """
     settings = settings or Settings()
+    check(plan, settings)
+    for name, value in make(plan, files, settings).items():
+        pulumi.export(name, value)
+
+
+def check(plan: Plan, settings: Settings) -> None:
+    """Raise BadInput for a plan or settings that cannot be carried out."""
     if faults := [
         *_foreign(plan),
         *setting_faults(plan, settings),
@@ -98,11 +106,21 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
         *policy_faults(plan),
     ]:
         raise BadInput(faults)
+
+
+def make(
+    plan: Plan, files: tuple[RenderedFile, ...], settings: Settings, parent: pulumi.Resource | None = None
+) -> dict[str, Any]:
+    """Rent the machines of a plan that was checked, and return what its users need."""
     inits = cloud_inits(plan, files)
     cost = report_cost(plan, excludes=_EXCLUDES)
     front = _front(plan, settings)
     name = server_name(plan.stack)
-    certificate = MachinesCertificate(f"{plan.stack}-machines", name) if any(host.tls for host in plan.hosts) else None
+    certificate = (
+        MachinesCertificate(f"{plan.stack}-machines", name, within(parent))
+        if any(host.tls for host in plan.hosts)
+        else None
+    )
     pools = [
         MachinePool(
             pool.name,
@@ -114,6 +132,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
                 first_is_front=front is not None and front.node_pool == pool.name,
                 certificate=certificate,
             ),
+            within(parent),
         )
         for pool in plan.node_pools
     ]
@@ -121,14 +140,12 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     if front is not None and certificate is not None:
         first = next(machine for machine in machines if machine.is_front)
         others = [machine.named for machine in machines if not machine.is_front]
-        MachinesBehind(front, first.named, others, certificate)
+        MachinesBehind(front, first.named, others, certificate, within(parent))
     outputs = _outputs(machines, plan.front)
     if certificate is not None:
         outputs["certificate"] = certificate.certificate
         outputs["checkCommands"] = outputs["agentUrls"].apply(_check_commands(name))
-    for key, value in outputs.items():
-        pulumi.export(key, value)
-    pulumi.export(OUTPUT, cost)
+    return {**outputs, OUTPUT: cost}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,27 @@ class Said:
         return f"{self.stdout}\n{self.stderr}"
 
 
+def surroundings(
+    home: Path, backend: Path, plugins: Path | None, python: Path = Path(sys.executable)
+) -> dict[str, str]:
+    """The environment of a user who runs Pulumi: our tools and nothing of the machine's own, no network."""
+    before = [str(plugins)] if plugins is not None else []
+    path = (*before, str(tool("pulumi").parent), str(python.parent), os.environ["PATH"])
+    return {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PATH": os.pathsep.join(path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PULUMI_HOME": str(home / ".pulumi"),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
+        "NO_COLOR": "1",
+    }
+
+
 class Project:
     """A checkout with the project's own ``Pulumi.yaml`` and ``stacks/__main__.py``, one spec, and one Pulumi stack.
 
@@ -65,24 +86,11 @@ class Project:
         (self.folder / "Pulumi.yaml").write_text(project or (ROOT / "Pulumi.yaml").read_text("utf-8"), "utf-8")
         shutil.copy2(ROOT / "stacks" / "__main__.py", self.folder / "stacks")
         self.write_spec(spec)
-        before = [str(plugins)] if plugins is not None else []
-        cli = tool("pulumi")
-        self.environment = {
-            "HOME": str(self.home),
-            "LANG": "C.UTF-8",
-            "PATH": os.pathsep.join((*before, str(cli.parent), str(Path(sys.executable).parent), os.environ["PATH"])),
+        self.environment = surroundings(self.home, self.backend, plugins) | {
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PULUMI_HOME": str(self.home / ".pulumi"),
-            "PULUMI_BACKEND_URL": f"file://{self.backend}",
-            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
-            "NO_COLOR": "1",
             **(environment or {}),
         }
-        self._cli = cli
+        self._cli = tool("pulumi")
         self.run("stack", "init", STACK)
         self.config("agentgpu:spec", "stacks/stack.yaml")
 
@@ -188,6 +196,19 @@ class Project:
         """Every byte that the backend and the project's configuration hold: the state, its history and its backups."""
         places = (self.backend, self.folder)
         return b"\n".join(file.read_bytes() for place in places for file in sorted(place.rglob("*")) if file.is_file())
+
+
+class Repository(Project):
+    """A repository of a user's with a Pulumi project of its own, as ``agentgpu init --pulumi`` writes it."""
+
+    def __init__(self, folder: Path, home: Path, *, python: Path, plugins: Path | None = None) -> None:
+        """``folder`` holds Pulumi.yaml; ``python`` is the interpreter of the environment that holds the wheel."""
+        self.folder = folder
+        self.home = home
+        self.backend = home / "backend"
+        self.backend.mkdir(parents=True)
+        self.environment = surroundings(home, self.backend, plugins, python)
+        self._cli = tool("pulumi")
 
 
 def _descendants(ancestor: int) -> list[int]:

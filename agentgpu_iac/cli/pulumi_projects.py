@@ -1,0 +1,111 @@
+"""``pulumi``: a spec or a saved plan in a Pulumi project of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument
+from agentgpu_iac.cli.stacks import new_files
+from agentgpu_iac.errors import BadInput
+
+_SOURCES = ("agentgpu:spec", "agentgpu:plan", "agentgpu:catalog")
+"""Settings that name files, and that the new project names anew."""
+
+
+def eject(
+    spec: SourceArgument = DEFAULT_SPEC,
+    directory: Annotated[
+        Path, typer.Option("--output-dir", "-o", help="Folder of the project; it is made.", metavar="DIR")
+    ] = Path(),
+    stack: Annotated[str, typer.Option(help="Name of the Pulumi stack.")] = "dev",
+    project: Annotated[
+        str | None, typer.Option(help="Name of the Pulumi project; left out, the agent stack's.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="Configuration of a Pulumi stack that there is already, to go on with.")
+    ] = None,
+    catalog: OverlayOption = None,
+) -> None:
+    """Put a spec or a saved plan into a Pulumi project of its own: program, settings, locked requirements, CI workflow.
+
+    A Pulumi stack that the tool's checkout deployed goes on there, with --project agentgpu, --stack and --settings: what it
+    made is moved into the new program, and nothing is made anew.
+    """
+    from agentgpu_iac import __version__
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, source_of, text_of
+    from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, plan_in
+    from agentgpu_iac.planning.planner import make_plan
+    from agentgpu_iac.spec.loader import load_bytes
+    from agentgpu_iac.spec.pulumi_project import PULUMI_SETUPS, PulumiProject
+
+    raw = read_file(spec, MAX_PLAN_BYTES)
+    saved = plan_in(raw, source_of(spec))
+    is_plan = saved is not None
+    if saved is not None:
+        plan = saved
+    else:
+        loaded = load_bytes(raw, source_of(spec))
+        plan = make_plan(loaded, load_catalog(catalog, base_directory=directory))
+    if PULUMI_SETUPS.get(plan.target) is None:
+        hint = "use the files that agentgpu render writes"
+        raise BadInput.one(str(spec), f"there is no Pulumi program for {plan.target!r}", path="spec.target", hint=hint)
+    file = directory / (spec.name if spec.name != "-" else "plan.json" if is_plan else DEFAULT_SPEC.name)
+    named = {"agentgpu:plan" if is_plan else "agentgpu:spec": file.name}
+    rows = None if catalog is None else directory / catalog.name
+    if rows is not None:
+        named["agentgpu:catalog"] = rows.name
+    text = None
+    if settings is not None:
+        text = _settings(text_of(read_file(settings, MOST_TEXT_BYTES), str(settings)), str(settings), named)
+    others = PulumiProject(
+        name=plan.stack,
+        target=plan.target,
+        file=file.name,
+        is_plan=is_plan,
+        project=project or plan.stack,
+        stack=stack,
+        version=__version__,
+        region=next((pool.region for pool in plan.in_cluster.node_pools), ""),
+        settings=text,
+    ).files()
+    files = {directory / name: content for name, content in others.items()}
+    if not _is_there(spec, file):
+        files = {file: text_of(raw, str(spec)), **files}
+    if catalog is not None and rows is not None and not _is_there(catalog, rows):
+        files[rows] = text_of(read_file(catalog, MOST_TEXT_BYTES), str(catalog))
+    new_files(files, of=directory)
+    typer.echo(f"Wrote a Pulumi project around {file} in {directory}. Next: {directory / 'README.md'}")
+
+
+def policies(
+    directory: Annotated[
+        Path, typer.Option("--output-dir", "-o", help="Folder of the pack; it is made.", metavar="DIR")
+    ] = Path("policies"),
+) -> None:
+    """Write our refusals as a policy pack, for platform teams that enforce them on other Pulumi programs too."""
+    from agentgpu_iac import __version__
+    from agentgpu_iac.policy_pack.folder import pack_files
+
+    new_files({directory / name: content for name, content in pack_files(__version__).items()}, of=directory)
+    typer.echo(f"Wrote a policy pack in {directory}. Next: pulumi preview --policy-pack {directory}")
+
+
+def _is_there(source: Path, target: Path) -> bool:
+    """Whether a file stands already where it shall stand."""
+    return source.exists() and target.exists() and source.samefile(target)
+
+
+def _settings(text: str, source: str, named: dict[str, str]) -> str:
+    """The configuration of a Pulumi stack, with the files that the project has."""
+    try:
+        content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
+        config = dict(content.get("config") or {})
+    except (yaml.YAMLError, RecursionError, AttributeError, TypeError, ValueError):
+        raise BadInput.one(source, "is no configuration of a Pulumi stack", hint="name its Pulumi.STACK.yaml") from None
+    kept = {key: value for key, value in config.items() if key not in _SOURCES}
+    return yaml.safe_dump({**content, "config": {**kept, **named}}, sort_keys=False, allow_unicode=True)
