@@ -18,6 +18,8 @@ MACHINES=/etc/agentgpu/machines
 FRONT=/etc/agentgpu/front
 RULES=/etc/agentgpu/firewall.d
 INTERFACES=/sys/class/net
+# cudatools@nvidia.com, since 2017: of all packages of the container toolkit.
+NVIDIA_KEY=C95B321B61E88C1809C4F759DDCAE044F796ECB0
 # shellcheck source=/dev/null
 . "$HERE/machine.env"
 
@@ -318,7 +320,14 @@ toolkit() {
         install_packages curl gnupg ca-certificates
         if [ "$DRY" = no ] && ! apt-cache show nvidia-container-toolkit >/dev/null 2>&1; then
             local list=https://nvidia.github.io/libnvidia-container key=/usr/share/keyrings/nvidia-container-toolkit.gpg
-            curl --fail --silent --show-error --location --retry 5 "$list/gpgkey" | gpg --yes --dearmor --output "$key"
+            local new
+            new=$(mktemp)
+            curl --fail --silent --show-error --location --retry 5 --output "$new" "$list/gpgkey"
+            # One key, and NVIDIA's: whoever answers for this address could otherwise sign whatever this machine installs.
+            [ "$(gpg --show-keys --with-colons "$new" 2>/dev/null | awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && keys != named { named = keys; print $10 }')" = "$NVIDIA_KEY" ] ||
+                fail "the key at $list/gpgkey is not $NVIDIA_KEY; nothing is installed with it"
+            gpg --yes --dearmor --output "$key" <"$new"
+            rm "$new"
             # shellcheck disable=SC2016
             echo "deb [signed-by=$key] $list/stable/deb/\$(ARCH) /" >/etc/apt/sources.list.d/nvidia-container-toolkit.list
         fi

@@ -130,8 +130,11 @@ class HuggingFaceHub:
         unsized = [name for name in chosen if siblings[name].size is None]
         if unsized:
             raise RefusedError(f"the hub states no size of {unsized[0]}")
-        files = (RemoteFile(name, int(siblings[name].size), _stated(siblings[name])) for name in chosen)
-        return Listing(str(info.sha), tuple(files))
+        files = tuple(RemoteFile(name, int(siblings[name].size), _stated(siblings[name])) for name in chosen)
+        unhashed = [each.name for each in files if each.digest is None]
+        if unhashed:
+            LOG.info("%s: the hub states no hash of %s: their sizes are compared", model.name, ", ".join(unhashed))
+        return Listing(str(info.sha), files)
 
     def download(self, model: Model, listing: Listing, folder: Path) -> None:
         """Download the listed files into a folder; whole files that are there already are kept."""
