@@ -109,7 +109,7 @@ def init(
     load_text(text, str(path))
     new_files({path: text, **{path.parent / each: content for each, content in others.items()}}, of=pulumi)
     if pulumi is not None:
-        typer.echo(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
+        say(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
         return
     files = (path, *(path.parent / each for each in others))
     quoted = shlex.quote(str(path))

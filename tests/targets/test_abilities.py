@@ -111,6 +111,7 @@ ASKED: dict[str, Callable[[Target], list[str]]] = {
         at="spec.modelCache.stream", modelCache={"source": "s3", "bucket": "s3://acme-models", "stream": "auto"}
     ),
     "runs_proxy": faults(at="spec.teams", teams=[{"name": "desk", "keySecret": "desk-key"}]),
+    "makes_cluster": faults(at="spec.capacity.systemNodes", capacity={"systemNodes": {"count": 3}}),
     "runs_machines": warnings("hosts.callerRanges", hosts={"callerRanges": ["10.0.0.0/8"]}),
 }
 """What asks for each ability."""
