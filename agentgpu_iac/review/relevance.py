@@ -125,6 +125,7 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
     "hosts.adminRanges": "who may log in to the machine",
     "hosts.secrets": "a Secret that is read",
     "hosts.kernelSettings": "how the machine is set up",
+    "hosts.tuning": "what tune.sh would set",
     "hosts.prometheus": "a program on the machine",
     "hosts.dcgmExporter": "a program on the machine",
     "hosts.grafana": "a program on the machine",

@@ -15,7 +15,7 @@ import pulumi
 import pulumi_aws
 from pulumi.runtime.settings import get_root_resource
 
-from agentgpu_iac.provisioning.aws import health
+from agentgpu_iac.provisioning.aws import health, quotas
 
 with warnings.catch_warnings():
     # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
@@ -185,10 +185,11 @@ def record(
     last_outputs: dict[str, Any] | None = None,
     ask: health.Ask = lambda _: None,
     cluster_status: str = "ACTIVE",
+    quota: quotas.Ask = lambda _: None,
 ) -> Recording:
-    """Run the program to its end and return what it asked for. ``ask`` answers for EKS."""
+    """Run the program to its end and return what it asked for. ``ask`` answers for EKS, ``quota`` for Service Quotas."""
     recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
-    with _event_loops(), patch.object(health, "asking", lambda _: ask):
+    with _event_loops(), patch.object(health, "asking", lambda _: ask), patch.object(quotas, "asking", lambda: quota):
         pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
         get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})

@@ -58,6 +58,7 @@ from agentgpu_iac.provisioning.aws.node_updates import releases_of
 from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
 from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
+from agentgpu_iac.provisioning.aws.quotas import check_quotas
 from agentgpu_iac.provisioning.aws.reserved_capacity import (
     ReservedCapacity,
     ReservedCapacityArgs,
@@ -188,6 +189,7 @@ def make(
 
     for sentence in site.told(plan, grouped):
         pulumi.log.warn(sentence)
+    check_quotas(whole, frozenset(site.held))
     if settings.budget_emails:
         _budget_alarm(plan, settings, parent)
     network = _network(plan, settings, region, site, parent)
