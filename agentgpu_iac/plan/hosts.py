@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan.machine_scaling import MachineScalingPlan
+from agentgpu_iac.plan.proxy import HostProxyPlan
 from agentgpu_iac.plan.router import RoutePlan
 from agentgpu_iac.spec.document import Document
 
@@ -97,6 +98,8 @@ class HostPlan(Document):
     """Sysctls, each with its reason."""
     open_files: int
     """Limit of open files of each container."""
+    proxy: HostProxyPlan | None = None
+    """LiteLLM on the machine; null where nothing needs it, and in plans of before."""
 
 
 class MachineRoute(Document):
