@@ -227,8 +227,9 @@ A plan that is dearer than Mélange's keeps what means leave out.
 It plans for the requests that generate at once at `capacity.quantile` and for TTFT and TPOT at `latency.percentile`.
 It keeps replicas warm for whoever comes before another has started.
 It does not count on chat within its TPOT on an engine whose steps are full of background work.
-Of teams 31, 40 and 46 it is the warm replicas, as tried on 2026-11-28.
-Where their bursts climb over an hour, while others start, USD 1,783, 74,765 and 10,331 do; Mélange: 1,797, 113,357, 14,529.
+One thing was tried on teams 31, 40 and 46, on 2026-11-28: `rampS: 3600`, so that bursts climb while other replicas start.
+Then they cost USD 1,783, 74,765 and 10,331, and Mélange's 1,797, 113,357 and 14,529.
+What else makes them dearer was not taken apart.
 Team 31 costs as much at medians and a quantile of 0.9 as it does at what it promises.
 """
 

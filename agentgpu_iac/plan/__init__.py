@@ -67,7 +67,7 @@ from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, Node
 from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.proof import NinePlan, ProofPlan
-from agentgpu_iac.plan.proxy import PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
+from agentgpu_iac.plan.proxy import HostProxyPlan, PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -149,6 +149,7 @@ __all__ = (
     "GitOpsPlan",
     "HostEngine",
     "HostPlan",
+    "HostProxyPlan",
     "HostSecret",
     "HostService",
     "JoinedPlan",

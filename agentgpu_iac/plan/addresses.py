@@ -28,6 +28,12 @@ def agent_url(stack: str, agent: str, port: int, router: RouterPlan | None) -> s
     return f"http://{agent}.{stack}.svc.cluster.local:{port}/v1"
 
 
+def loopback_url(router: RouterPlan | None, agent: str) -> str:
+    """On a virtual machine: what the machine itself asks. Empty where NGINX has no port for the agent."""
+    route = None if router is None else next((each for each in router.routes if each.agent == agent), None)
+    return "" if route is None or route.port is None else f"http://127.0.0.1:{route.port}/v1"
+
+
 def server_name(stack: str) -> str:
     """The name in the certificate that the stack's machines share: their addresses are not known before they are made."""
     return f"machines.{stack}.internal"

@@ -26,6 +26,7 @@ WarningCode = Literal[
     "efa-image",
     "engine-suggestion",
     "fallback-demand",
+    "fallback-elsewhere",
     "fixed-size-pool",
     "gate-unknown",
     "gateway-address",

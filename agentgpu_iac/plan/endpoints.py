@@ -122,7 +122,7 @@ def _endpoint(plan: Plan, agent: AgentPlan, tiers: tuple[Workload, ...]) -> Endp
         else None,
         adapters=agent.adapters,
         **_thinking(first.thinking),
-        fallback=agent.fallback if proxy is None else None,
+        fallback=agent.fallback if proxy is None or not _asks_fallback(plan, agent) else None,
         api_key_secret=key,
         team_key_secrets=teams or None,
         api_key_variable=None if key is None and not teams else API_KEY_VARIABLE,
@@ -145,6 +145,17 @@ def _thinking(thinking: ThinkingPlan | None) -> dict[str, Any]:
     }
 
 
+def _asks_fallback(plan: Plan, agent: AgentPlan) -> bool:
+    """Whether every proxy before the agent knows its fallback: on a machine it knows the agents of the machine."""
+    return all(
+        agent.fallback in route.fallbacks
+        for host in plan.hosts
+        if host.proxy is not None
+        for route in host.proxy.routes
+        if route.agent == agent.name
+    )
+
+
 def _address(plan: Plan, agent: AgentPlan) -> tuple[str, str]:
     for service in plan.sky_services:
         if service.agent == agent.deployment:
@@ -152,7 +163,9 @@ def _address(plan: Plan, agent: AgentPlan) -> tuple[str, str]:
     for host in plan.in_cluster.hosts:
         for route in host.routes if plan.front is None else plan.front.routes:
             if route.agent == agent.name and route.port is not None:
+                proxied = host.proxy is not None and any(each.agent == agent.name for each in host.proxy.routes)
+                port = host.proxy.route.port if host.proxy is not None and proxied else route.port
                 if not host.caller_ranges:
-                    return f"http://127.0.0.1:{route.port}/v1", ""
-                return f"https://{ADDRESS}:{route.port}/v1", "the address of the machine, or of the one in front"
+                    return f"http://127.0.0.1:{port}/v1", ""
+                return f"https://{ADDRESS}:{port}/v1", "the address of the machine, or of the one in front"
     return base_url(plan, agent.name), ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from agentgpu_iac.plan.machine_scaling import MachineScalingPlan
+from agentgpu_iac.plan.proxy import HostProxyPlan
 from agentgpu_iac.plan.router import RoutePlan
 from agentgpu_iac.spec.document import Document
 
@@ -120,6 +121,8 @@ class HostPlan(Document):
     """What ``tune.sh`` is about, for whoever wants more of the machine than it needs to serve."""
     open_files: int
     """Limit of open files of each container."""
+    proxy: HostProxyPlan | None = None
+    """LiteLLM on the machine; null where nothing needs it, and in plans of before."""
 
 
 class MachineRoute(Document):

@@ -204,13 +204,18 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "what an agent's sessions ask of its fallback while it is down, and what of that finds no seat there",
         "raise `sessions.peak` of the fallback, add a `paidFallback`, or let callers wait",
     ),
+    "fallback-elsewhere": Meaning(
+        "an agent and its fallback are on different virtual machines, and the LiteLLM of one knows no address of the other",
+        "let callers ask the fallback, as `endpoints.json` says, or bring both onto one machine",
+    ),
     "proxy-alone": Meaning(
         "one LiteLLM stands in front of the agents; what it counts in its memory is forgotten when it starts anew",
         "name a Redis in `proxy.redisSecret`",
     ),
     "proxy-full": Meaning(
         "the agents generate more tokens a second than one LiteLLM streams",
-        "name a Redis in `proxy.redisSecret`, or `proxy: {use: none}` where neither teams nor paid fallbacks need it",
+        "name a Redis in `proxy.redisSecret`, or `proxy: {use: none}` where neither teams nor paid fallbacks need it; on virtual "
+        "machines let smaller ones run, of which more do",
     ),
     "budget-not-counted": Meaning(
         "a team has a budget, and agents that it may call have no price of their tokens",
@@ -470,6 +475,7 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "burst-shares-gateway": "serving",
     "cache-miss": "serving",
     "fallback-demand": "serving",
+    "fallback-elsewhere": "serving",
     "gitops-overlay": "serving",
     "latency-risk": "serving",
     "metrics-not-scraped": "serving",

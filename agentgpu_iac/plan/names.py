@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.plan.document import Plan
-from agentgpu_iac.plan.hosts import FrontPlan, HostPlan
+from agentgpu_iac.plan.hosts import HostPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.reserved import BURST_ENDING, ENGINES_ENDING, PICKER_ENDING, PROXY_NAME, ROUTER_NAME
 from agentgpu_iac.spec.vocabulary import Tier
@@ -98,7 +98,7 @@ def _claims(plan: Plan) -> Iterator[Claim]:
         for engine in host.engines:
             bearer = f"an engine of {engine.workload}"
             yield Claim(space=f"engine on a machine of {host.node_pool}", name=engine.name, bearer=bearer, agent=None)
-        yield from _ports(host, plan.front)
+        yield from _ports(host, plan)
     for machine in (
         *(() if plan.front is None else plan.front.others),
         *(() if plan.joined is None else plan.joined.machines),
@@ -117,8 +117,16 @@ def _claims(plan: Plan) -> Iterator[Claim]:
         )
 
 
-def _ports(host: HostPlan, front: FrontPlan | None) -> Iterator[Claim]:
+def _proxy_ports(host: HostPlan, plan: Plan) -> tuple[tuple[str, int, None], ...]:
+    """Of LiteLLM on the machine, and of NGINX's way to it."""
+    if host.proxy is None or plan.proxy is None or host.proxy.route.port is None:
+        return ()
+    return (("the LiteLLM", plan.proxy.port, None), ("the way to the LiteLLM", host.proxy.route.port, None))
+
+
+def _ports(host: HostPlan, plan: Plan) -> Iterator[Claim]:
     """Ports of one machine: of the agents to callers, and of what answers on the loopback alone."""
+    front = plan.front
     is_front = front is not None and front.node_pool == host.node_pool
     routes = front.routes if front is not None and is_front else host.routes
     behind = front.others if front is not None and is_front else ()
@@ -128,6 +136,7 @@ def _ports(host: HostPlan, front: FrontPlan | None) -> Iterator[Claim]:
         ("the counts of NGINX", host.status_port, None),
         *((f"the {name}", service.port, None) for name, service in services if service is not None),
         *((f"engine {engine.name}", engine.port, None) for engine in host.engines),
+        *_proxy_ports(host, plan),
         *((f"agent {route.agent}", route.port, route.agent) for route in routes if route.port is not None),
         *((f"{route.agent} on {machine.name}", route.port, None) for machine in behind for route in machine.routes),
     )

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from agentgpu_iac.plan.replica import DrainPlan
+from agentgpu_iac.plan.router import RoutePlan
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology
 from agentgpu_iac.spec.document import Document, Money
 
 Window = Literal["day", "month"]
+
+STACK_KEY: Final = "STACK_KEY"
+"""Variable in which the proxy finds the key that engines ask for."""
+REDIS_VARIABLE: Final = "REDIS_URL"
+"""Variable by which LiteLLM finds its Redis."""
+_KEY, _URL = "key", "url"
 
 
 class ProxyRoute(Document):
@@ -107,6 +114,18 @@ class TeamPlan(Document):
         return any(limit is not None for limit in (self.requests_per_minute, self.tokens_per_minute, self.budget_usd))
 
 
+def secret_variables(
+    teams: Iterable[TeamPlan], paid: Iterable[PaidRoute], redis_secret: str | None, stack_key: str | None
+) -> tuple[tuple[str, str, str], ...]:
+    """Variables in which the proxy finds what Secrets hold: the variable, the Secret and its key."""
+    return (
+        *(() if stack_key is None else ((STACK_KEY, stack_key, _KEY),)),
+        *((team.key_variable, team.key_secret, _KEY) for team in teams),
+        *((route.key_variable, route.key_secret, _KEY) for route in paid),
+        *(() if redis_secret is None else ((REDIS_VARIABLE, redis_secret, _URL),)),
+    )
+
+
 def counts_alone(teams: Iterable[TeamPlan], redis_secret: str | None) -> bool:
     """Whether a proxy counts, in its own memory, what teams may use."""
     return redis_secret is None and any(team.is_limited for team in teams)
@@ -120,9 +139,9 @@ class ProxyPlan(Document):
     image: str
     """Image by digest where the spec pins one, else by tag."""
     port: int
-    """Port on which it answers."""
+    """Port on which it answers: on a virtual machine of its loopback, and callers reach it by ``hosts.proxy.route``."""
     replicas: int
-    """As many as the tokens of the peak take, and one more; one where it counts alone."""
+    """As many as the tokens of the peak take, and one more; one where it counts alone; one on each virtual machine."""
     spread: tuple[Topology, ...]
     """Over what they are spread where that is possible."""
     priority: PriorityLevel
@@ -140,7 +159,7 @@ class ProxyPlan(Document):
     session_header: str
     """Header of callers that it passes on, as all that begin with ``x-``."""
     routes: tuple[ProxyRoute, ...]
-    """In the order of the agents, each with its adapters."""
+    """In the order of the agents, each with its adapters. What it is told on a virtual machine is in ``hosts.proxy.routes``."""
     paid: tuple[PaidRoute, ...]
     """In the order of the agents."""
     teams: tuple[TeamPlan, ...]
@@ -155,3 +174,15 @@ class ProxyPlan(Document):
     def agents(self) -> frozenset[str]:
         """The agents behind it."""
         return frozenset(route.agent for route in self.routes)
+
+
+class HostProxyPlan(Document):
+    """LiteLLM on each machine of a pool: it knows the agents of the machine, and NGINX leads callers to it."""
+
+    route: RoutePlan
+    """Where NGINX listens for callers of it, and how long an answer may take: the agent and its fallbacks, one after the other.
+    NGINX listens for the agents behind it on the machine's loopback alone."""
+    routes: tuple[ProxyRoute, ...]
+    """The agents of the machine, with the seats of its engines; fallbacks are those that are there."""
+    paid: tuple[PaidRoute, ...]
+    """The paid fallbacks of the machine's agents."""

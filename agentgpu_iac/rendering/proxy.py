@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 
 from agentgpu_iac.plan import PaidRoute, Plan, ProxyPlan, ProxyRoute
 from agentgpu_iac.plan.names import PROXY_NAME
+from agentgpu_iac.plan.proxy import STACK_KEY, secret_variables
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -37,14 +38,11 @@ PROXY_UID: Final = 65_534
 _MODULE = SCRIPT.removesuffix(".py")
 _MILLION = Decimal(1_000_000)
 _WINDOWS = {"day": "1d", "month": "30d"}
-_STACK_KEY = "STACK_KEY"
-_REDIS = "REDIS_URL"
-_SECRET_KEY, _SECRET_URL = "key", "url"
 _NO_KEY = "none"
 """Engines that ask for no key take any."""
 _PROBE_PERIOD_S = 5
-_SCRATCH_MIB = 256
-_CORE_MILLI = 1_000
+SCRATCH_MIB: Final = 256
+CORE_MILLI: Final = 1_000
 """A process has one thread: it may use a core while it starts, and whenever one is free."""
 
 _START = (
@@ -157,7 +155,7 @@ def proxy_files(plan: Plan, proxy: ProxyPlan) -> dict[str, str]:
 
 def litellm(plan: Plan, proxy: ProxyPlan) -> LiteLlmContext:
     """The configuration of LiteLLM."""
-    key = f"os.environ/{_STACK_KEY}" if plan.security.api_key_secret is not None else _NO_KEY
+    key = f"os.environ/{STACK_KEY}" if plan.security.api_key_secret is not None else _NO_KEY
     fallbacks = tuple((route.model, route.fallbacks) for route in proxy.routes if route.fallbacks)
     return LiteLlmContext(
         models=(*(_route(route, key) for route in proxy.routes), *(_paid(paid) for paid in proxy.paid)),
@@ -219,7 +217,7 @@ def _teams(plan: Plan, proxy: ProxyPlan) -> str:
     ] or [
         {
             "name": plan.stack,
-            "variable": None if plan.security.api_key_secret is None else _STACK_KEY,
+            "variable": None if plan.security.api_key_secret is None else STACK_KEY,
             "models": [route.model for route in proxy.routes],
             "rpm": None,
             "tpm": None,
@@ -233,13 +231,7 @@ def _teams(plan: Plan, proxy: ProxyPlan) -> str:
 
 def secret_environment(plan: Plan, proxy: ProxyPlan) -> tuple[tuple[str, str, str], ...]:
     """Variables that the proxy reads from Secrets: the variable, the Secret and its key."""
-    stack_key, redis = plan.security.api_key_secret, proxy.redis_secret
-    return (
-        *(() if stack_key is None else ((_STACK_KEY, stack_key, _SECRET_KEY),)),
-        *((team.key_variable, team.key_secret, _SECRET_KEY) for team in proxy.teams),
-        *((paid.key_variable, paid.key_secret, _SECRET_KEY) for paid in proxy.paid),
-        *(() if redis is None else ((_REDIS, redis, _SECRET_URL),)),
-    )
+    return secret_variables(proxy.teams, proxy.paid, proxy.redis_secret, plan.security.api_key_secret)
 
 
 def command(proxy: ProxyPlan, folder: str, host: str) -> tuple[str, ...]:
@@ -289,9 +281,9 @@ def _deployment(plan: Plan, proxy: ProxyPlan, config: ConfigMapContext) -> Proxy
         port_name=HTTP_PORT,
         port=proxy.port,
         cpu=cpu_quantity(proxy.cpu_milli),
-        cpu_limit=cpu_quantity(max(proxy.cpu_milli, _CORE_MILLI)),
+        cpu_limit=cpu_quantity(max(proxy.cpu_milli, CORE_MILLI)),
         memory=mib_quantity(proxy.memory_mib),
         start_tries=ceil_div(proxy.start_s, _PROBE_PERIOD_S),
         config_folder=CONFIG_FOLDER,
-        scratch_size=mib_quantity(_SCRATCH_MIB),
+        scratch_size=mib_quantity(SCRATCH_MIB),
     )

@@ -154,7 +154,10 @@ def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
             )
     for host in plan.hosts:
         for variable in host.secrets:
-            yield f"`{variable.variable}=...` in `{SECRETS_FILE}` on each machine of {host.node_pool}."
+            yield (
+                f"`{variable.variable}=...` ({variable.secret}: {variable.purpose}) in `{SECRETS_FILE}` on each machine of "
+                f"{host.node_pool}."
+            )
     if plan.joined is not None:
         yield (
             f"the ConfigMap {plan.joined.config_map}, once a machine beside the cluster runs: `machines`, a line `NAME ADDRESS` "

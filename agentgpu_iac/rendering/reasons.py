@@ -222,7 +222,14 @@ _BY_COMPONENT: Final[Mapping[str, Reasons]] = MappingProxyType(
         "sky": _SKY,
     }
 )
-_SERVICES: Final = (("engine-", _POD), ("nginx", _ROUTER), ("model-cache", _FILLER))
+_PROXY: Final[Reasons] = MappingProxyType(
+    {
+        ("stop_grace_period",): "proxy.drain.gracePeriodS",
+        ("mem_limit",): "proxy.memoryMib, and its scratch",
+        ("healthcheck", "start_period"): "proxy.startS",
+    }
+)
+_SERVICES: Final = (("engine-", _POD), ("nginx", _ROUTER), ("model-cache", _FILLER), ("model-proxy", _PROXY))
 """What in a Compose file each service is, by how its name begins."""
 
 NUMBER: Final = re.compile(r"['\"]?[0-9][0-9.]*(m|s|Mi|Gi|Ki|[a-z]?|\+)['\"]?")

@@ -124,6 +124,7 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
     "hosts.callerRanges": "who may call the machine",
     "hosts.adminRanges": "who may log in to the machine",
     "hosts.secrets": "a Secret that is read",
+    "hosts.proxy": "whom the proxy sends requests to, and which paid API it asks",
     "hosts.kernelSettings": "how the machine is set up",
     "hosts.tuning": "what tune.sh would set",
     "hosts.prometheus": "a program on the machine",

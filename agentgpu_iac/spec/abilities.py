@@ -71,6 +71,8 @@ class Abilities:
     """The nodes' image is chosen here: a spec may pin it, and it brings the driver."""
     runs_proxy: bool
     """LiteLLM's proxy can stand in front of the agents, in the path of every request."""
+    why_no_proxy: str = ""
+    """Why it cannot, where that is so."""
     makes_nodes_on_demand: bool
     """An autoscaler makes and ends single nodes of the target's own provider, and uses capacity that is held there first."""
     makes_machines: bool
@@ -261,6 +263,7 @@ _SPHERON: Final = Abilities(
     fills_cache_by_hand=True,
     chooses_node_image=False,
     runs_proxy=False,
+    why_no_proxy="machines there ask each other at each agent's own port, which callers reach as well, past every team's key",
     makes_nodes_on_demand=False,
     makes_machines=True,
     opens_buckets_to_pods=False,
@@ -297,7 +300,7 @@ _COMPOSE: Final = Abilities(
     one_region=False,
     fills_cache_by_hand=True,
     chooses_node_image=False,
-    runs_proxy=False,
+    runs_proxy=True,
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,
@@ -321,6 +324,7 @@ _SKYSERVE: Final = Abilities(
     fills_cache_by_hand=False,
     chooses_node_image=False,
     runs_proxy=False,
+    why_no_proxy="SkyServe's services have addresses only once they run, and nothing else that we make would run LiteLLM",
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from agentgpu_iac.errors import did_you_mean
-from agentgpu_iac.spec.abilities import abilities_of
+from agentgpu_iac.spec.abilities import ABILITIES, abilities_of
 from agentgpu_iac.spec.agent_rules import duplicate
 from agentgpu_iac.spec.model import ModelProxy
 from agentgpu_iac.spec.rule_values import LINE, Violation, items, mapping, part, word
@@ -90,6 +90,15 @@ def team_rules(spec: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -
             first.setdefault(agent, steps)
 
 
+def _with_proxy() -> tuple[str, ...]:
+    """Targets that run a proxy."""
+    return tuple(name for name, abilities in ABILITIES.items() if abilities.runs_proxy)
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 _MOST_COMPARED: Final = 1_000
 """In larger stacks nobody looks for the agent that a misspelt name meant."""
 
@@ -111,8 +120,9 @@ def proxy_rules(data: Data, agents: Sequence[Mapping[str, Data]], target: str) -
         if not runs:
             yield Violation(
                 steps=steps,
-                message=f"{what} need LiteLLM's proxy before the agents, and nothing runs it on the target {target!r}",
-                hint="leave them out, or use target: kubernetes or eks",
+                message=f"{what} need LiteLLM's proxy before the agents, and nothing runs it on the target {target!r}: "
+                f"{abilities.why_no_proxy if abilities else ''}",
+                hint=f"leave them out, or use target: {_any_of(_with_proxy())}",
             )
         elif word(proxy, "use", ModelProxy) == "none":
             yield Violation(
@@ -144,7 +154,13 @@ def proxy_rules(data: Data, agents: Sequence[Mapping[str, Data]], target: str) -
             message="keys and limits of teams hold where all requests pass the proxy, and the Gateway leads callers past it",
             hint="use router: nginx, or let the Gateway's own policies tell teams apart",
         )
-    if part(spec, "security").get("networkPolicies") is False:
+    if abilities is not None and abilities.runs_machines and part(spec, "security").get("apiKeySecret") is None:
+        yield Violation(
+            steps=teams,
+            message="whatever runs on a machine reaches its agents past the proxy, whatever team it is of, and needs no key",
+            hint="write security: {apiKeySecret: agents-api-key}, the name of the secret that engines and the proxy share",
+        )
+    if (abilities is None or abilities.has_cluster) and part(spec, "security").get("networkPolicies") is False:
         yield Violation(
             steps=("spec", "security", "networkPolicies"),
             message="without policies every pod reaches the agents past the proxy, whatever team it is of",

@@ -168,4 +168,4 @@ def test_there_is_none_where_nobody_needs_it_or_it_is_not_wanted() -> None:
     pair = (make_agent("one", fallback="two"), make_agent("two"))
     assert has_proxy(load(*pair, target="kubernetes").stack.spec)
     assert not has_proxy(load(*pair, target="kubernetes", proxy={"use": "none"}).stack.spec)
-    assert not has_proxy(load(*pair, target="compose").stack.spec)
+    assert not has_proxy(load(*pair, target="skyserve").stack.spec)

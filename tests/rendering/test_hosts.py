@@ -536,6 +536,8 @@ def test_unhealthy_engines_are_started_anew(tmp_path: Path) -> None:
     assert called == [
         "docker ps --quiet --filter health=unhealthy --filter label=agentgpu.dev/agent",
         "docker restart abc",
+        "docker ps --quiet --filter health=unhealthy --filter label=agentgpu.dev/proxy",
+        "docker restart abc",
     ]
     assert set_up(tmp_path, "health", docker="")[1][-1].startswith("docker ps")
 

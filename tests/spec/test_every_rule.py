@@ -73,6 +73,7 @@ BAD = (
     ),
     ("proxy_rules", "agents[0].paidFallback", with_agent(PAID.format(f", usdPerDay: 1{PRICED}"))),
     ("proxy_rules", "teams", with_spec("target: skyserve", TEAM.format(""))),
+    ("proxy_rules", "teams", with_spec("target: compose", TEAM.format(""))),
     ("proxy_rules", "proxy.use", with_spec("proxy: {use: none}", TEAM.format(""))),
     ("proxy_rules", "proxy.redisSecret", with_spec("proxy: {redisSecret: redis}")),
     ("proxy_rules", "teams", with_spec(f"network: {{router: gateway, {GATEWAY}}}", TEAM.format(""))),

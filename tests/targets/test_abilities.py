@@ -106,12 +106,17 @@ ASKED: dict[str, Callable[[Target], list[str]]] = {
     "spans_nodes": rejections(make_agent(model="test/huge", ttftMs=5000), constraint="several-nodes"),
     "fills_cache_by_hand": rejections(make_agent(model="test/local"), constraint="weights"),
     "chooses_node_image": warnings("pins.amiAlias", pins={"amiAlias": "al2023@v20261105"}),
+    "makes_cluster": faults(at="spec.capacity.systemNodes", capacity={"systemNodes": {"count": 2}}),
     "makes_nodes_on_demand": warnings("capacity.reservation", capacity={"reservation": "on-demand"}),
     "opens_buckets_to_pods": faults(
         at="spec.modelCache.stream", modelCache={"source": "s3", "bucket": "s3://acme-models", "stream": "auto"}
     ),
-    "runs_proxy": faults(at="spec.teams", teams=[{"name": "desk", "keySecret": "desk-key"}]),
-    "makes_cluster": faults(at="spec.capacity.systemNodes", capacity={"systemNodes": {"count": 3}}),
+    "runs_proxy": faults(
+        at="spec.teams",
+        teams=[{"name": "desk", "keySecret": "desk-key"}],
+        security={"apiKeySecret": "key"},
+        hosts={"callerRanges": ["10.0.0.0/8"]},
+    ),
     "runs_machines": warnings("hosts.callerRanges", hosts={"callerRanges": ["10.0.0.0/8"]}),
 }
 """What asks for each ability."""

@@ -8,6 +8,7 @@ from agentgpu_iac.plan import ProxyPlan, Warning
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.running.proxying import CHUNK_CPU_US, CORE_MILLI, cpu_milli, seats, tokens_behind
+from agentgpu_iac.targets import target_of
 
 
 def proxy_warnings(context: Context) -> Iterator[Warning]:
@@ -17,13 +18,14 @@ def proxy_warnings(context: Context) -> Iterator[Warning]:
         return
     if context.spec.pins.proxy_image is None:
         yield warning("unpinned", f"image {proxy.image} is named by tag; pin its digest with pins.proxyImage")
-    yield from _alone(proxy)
+    yield from _alone(context, proxy)
     yield from _full(context, proxy)
+    yield from _elsewhere(context, proxy)
     yield from _demand(context, proxy)
     yield from _not_counted(proxy)
 
 
-def _alone(proxy: ProxyPlan) -> Iterator[Warning]:
+def _alone(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
     if not proxy.counts_alone:
         return
     counts = any(team.budget_usd is not None for team in proxy.teams)
@@ -32,6 +34,14 @@ def _alone(proxy: ProxyPlan) -> Iterator[Warning]:
         if counts
         else ""
     )
+    if target_of(context.spec).can.runs_machines:
+        if counts:
+            yield warning(
+                "proxy-alone",
+                "LiteLLM counts what teams have used up in its memory: after each start their days and months begin anew; name a "
+                "Redis in proxy.redisSecret, which remembers",
+            )
+        return
     yield warning(
         "proxy-alone",
         f"one LiteLLM stands in front of {len(proxy.agents)} agents, and while it is replaced nobody answers{forgets}; name a "
@@ -42,8 +52,17 @@ def _alone(proxy: ProxyPlan) -> Iterator[Warning]:
 def _full(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
     deployments = {agent.deployment for agent in context.agents if agent.name in proxy.agents}
     tokens = tokens_behind([tier for name in sorted(deployments) for tier in context.tiers[name]])
-    if proxy.counts_alone and cpu_milli(tokens) > CORE_MILLI * proxy.replicas:
-        carried = CORE_MILLI * 1_000 / CHUNK_CPU_US
+    carried = CORE_MILLI * 1_000 / CHUNK_CPU_US
+    if cpu_milli(tokens) <= CORE_MILLI * proxy.replicas:
+        return
+    if target_of(context.spec).can.runs_machines:
+        yield warning(
+            "proxy-full",
+            f"each machine has one LiteLLM, which carries about {carried:,.0f} streamed tokens/s (one thread, "
+            f"{CHUNK_CPU_US / 1_000:g} ms each), and the agents on all {proxy.replicas} generate up to {tokens:,.0f}: answers "
+            "slow down at the peak. Smaller machines, of which more run, or target: kubernetes have as many as it takes",
+        )
+    elif proxy.counts_alone:
         yield warning(
             "proxy-full",
             f"one LiteLLM carries about {carried:,.0f} streamed tokens/s (one thread, {CHUNK_CPU_US / 1_000:g} ms each), and the "
@@ -70,6 +89,29 @@ def _demand(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
             f"{room:,} seats for {other.sessions_peak:,} of its own: up to {missing:,} wait there or are refused{then}. No room "
             f"is planned for that; sessions.peak: {own.sessions_peak + other.sessions_peak:,} of {other.name} would plan it",
             own.name,
+        )
+
+
+def _elsewhere(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
+    """Fallbacks that LiteLLM on a machine cannot ask."""
+    if not target_of(context.spec).can.runs_machines:
+        return
+    agents = {agent.name: agent for agent in context.agents}
+    at = {
+        name: {tier.node_pool for tier in context.tiers[agents[name].deployment]}
+        for name in agents
+        if name in proxy.agents
+    }
+    for name, pools in at.items():
+        following = agents[name].fallback
+        if following is None or following not in at or pools <= at[following]:
+            continue
+        yield warning(
+            "fallback-elsewhere",
+            f"its fallback {following} is not on each of its machines ({', '.join(sorted(pools))}), and LiteLLM there knows no "
+            f"address of other machines: callers ask {following} themselves, as the endpoints say. capacity.inventory "
+            "with one machine, or isolation: shared for agents of one model, brings both onto one",
+            name,
         )
 
 

@@ -27,7 +27,7 @@ _OFFERS_TRIED = 2
 _LIST_S = 120
 """Until a changed ConfigMap is a file in every pod: the kubelet's period of a minute and its cache of another, at most."""
 _CPU_MILLI, _MEMORY_MIB, _SCRATCH_MIB = 500, 1_024, 512
-"""Of a pod that runs Pulumi for a minute now and then (a judgement; docs/scaling.md has what was measured)."""
+"""Of a pod that runs Pulumi for a minute now and then (a judgement: no run of it was measured)."""
 
 
 def machine_scaling_plan(

@@ -16,16 +16,19 @@ from agentgpu_iac.plan import (
     AgentPlan,
     HostEngine,
     HostPlan,
+    HostProxyPlan,
     HostSecret,
     HostService,
     KernelSetting,
     NodePool,
+    ProxyPlan,
     RoutePlan,
     RouterPlan,
     Workload,
     token_variables,
 )
-from agentgpu_iac.planning.running import security
+from agentgpu_iac.plan.proxy import secret_variables
+from agentgpu_iac.planning.running import proxying, security
 from agentgpu_iac.planning.running.routing import MAX_TRIES, connections_of, countable
 from agentgpu_iac.planning.running.tuning import TUNING
 from agentgpu_iac.spec.model import StackSpec
@@ -81,8 +84,11 @@ def host_plans(
     node_pools: Sequence[NodePool],
     router: RouterPlan | None,
     agents: Sequence[AgentPlan],
+    proxy: ProxyPlan | None = None,
 ) -> tuple[HostPlan, ...]:
     """What a machine of each pool runs; where there is a cluster, of those pools that stand beside it.
+
+    ``proxy`` is the one in front of the agents; where there is a cluster it runs there.
 
     Raises Infeasible where machines of a pool cannot be alike.
     """
@@ -90,7 +96,15 @@ def host_plans(
         return ()
     by_name = {agent.name: agent for agent in agents}
     return tuple(
-        _host_plan(spec, catalog, pool, _members(pool, workloads), router, by_name)
+        _host_plan(
+            spec,
+            catalog,
+            pool,
+            _members(pool, workloads),
+            router,
+            by_name,
+            proxy if target_of(spec).can.runs_machines else None,
+        )
         for pool in node_pools
         if target_of(spec).can.runs_machines or pool.beside_cluster
     )
@@ -107,8 +121,21 @@ def _host_plan(
     members: Sequence[Workload],
     router: RouterPlan,
     agents: Mapping[str, AgentPlan],
+    proxy: ProxyPlan | None,
 ) -> HostPlan:
     engines = tuple(_engines(pool, members))
+    routes = tuple(
+        _route(
+            route,
+            agents[route.agent],
+            [(workload, engines) for workload in members if workload.agent == route.leads_to],
+        )
+        for route in router.routes
+        if any(workload.agent == route.leads_to for workload in members)
+    )
+    known = tuple(_secrets(pool, members))
+    counted_engines = [(each, sum(engine.workload == each.name for engine in engines)) for each in members]
+    proxied = proxying.on_machine(proxy, counted_engines, routes, agents)
     callers = spec.hosts.caller_ranges
     watched = spec.observability.monitors != "none"
     counted = watched and spec.observability.accelerators != "none"
@@ -116,15 +143,7 @@ def _host_plan(
     return HostPlan(
         node_pool=pool.name,
         engines=engines,
-        routes=tuple(
-            _route(
-                route,
-                agents[route.agent],
-                [(workload, engines) for workload in members if workload.agent == route.leads_to],
-            )
-            for route in router.routes
-            if any(workload.agent == route.leads_to for workload in members)
-        ),
+        routes=routes,
         listen=_EVERYWHERE if pool.beside_cluster and not callers else _listen(callers),
         listen_queue=LISTEN_QUEUE,
         tls=bool(callers) or pool.beside_cluster,
@@ -144,10 +163,11 @@ def _host_plan(
         else None,
         metrics_retention_days=METRICS_RETENTION_DAYS,
         disks_are_joined=any(workload.model_cache.storage == "nvme" for workload in members),
-        secrets=tuple(_secrets(pool, members)),
+        secrets=(*known, *_proxy_secrets(spec, proxy, proxied, known)),
         kernel_settings=_KERNEL_SETTINGS,
         tuning=TUNING,
         open_files=max(_OPEN_FILES, 4 * router.worker_connections),
+        proxy=proxied,
     )
 
 
@@ -214,3 +234,17 @@ def _secrets(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostSecret
                 )
     for name, secret in token_variables(pool.cached_models):
         yield HostSecret(variable=name, secret=secret, key=security.TOKEN, purpose=security.TOKEN_PURPOSE)
+
+
+def _proxy_secrets(
+    spec: StackSpec, proxy: ProxyPlan | None, here: HostProxyPlan | None, known: Sequence[HostSecret]
+) -> Iterator[HostSecret]:
+    """What LiteLLM reads on the machine, beside what engines read too."""
+    if proxy is None or here is None:
+        return
+    purposes = {secret.name: secret.purpose for secret in security.plan(spec).secrets}
+    for variable, secret, key in secret_variables(
+        proxy.teams, here.paid, proxy.redis_secret, spec.security.api_key_secret
+    ):
+        if all((each.secret, each.key) != (secret, key) for each in known):
+            yield HostSecret(variable=variable, secret=secret, key=key, purpose=purposes[secret])

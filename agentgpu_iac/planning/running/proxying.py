@@ -14,9 +14,11 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import (
     AgentPlan,
+    HostProxyPlan,
     PaidRoute,
     ProxyPlan,
     ProxyRoute,
+    RoutePlan,
     RouterPlan,
     TeamPlan,
     Topology,
@@ -32,12 +34,14 @@ from agentgpu_iac.planning.running.routing import (
     tokens_per_s,
 )
 from agentgpu_iac.spec.model import Agent, PaidFallback, StackSpec, Team
-from agentgpu_iac.spec.reserved import PAID_ENDING
+from agentgpu_iac.spec.reserved import PAID_ENDING, PROXY_NAME
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div, round_up, usd
 
 PROXY_PORT: Final = 4_000
-"""LiteLLM's own."""
+"""LiteLLM's own. On a virtual machine NGINX listens there for callers."""
+LOOPBACK_PORT: Final = 9_082
+"""LiteLLM's on a virtual machine, after those of NGINX's own answers."""
 MILLION: Final = Decimal(1_000_000)
 
 CHUNK_CPU_US: Final = 1_250.0
@@ -77,12 +81,15 @@ def proxy_plan(
     router: RouterPlan | None,
     addresses: Mapping[str, str],
     usd_per_million: Mapping[str, Decimal],
+    *,
+    machines: int | None,
 ) -> ProxyPlan | None:
     """LiteLLM and all that it is told; None where nobody needs it.
 
-    ``workloads`` are by deployment; ``addresses`` and ``usd_per_million`` tokens by agent, where these are known.
+    ``workloads`` are by deployment; ``addresses`` and ``usd_per_million`` tokens by agent, where these are known; ``machines`` is
+    how many run at most, each with a LiteLLM of its own, where there is no cluster.
 
-    Raises Infeasible where a cap does not pay for one request.
+    Raises Infeasible where a cap does not pay for one request, or where each of several machines would allow all of a limit.
     """
     if not has_proxy(spec):
         return None
@@ -94,7 +101,7 @@ def proxy_plan(
     ]
     tokens = tokens_behind(behind)
     teams = tuple(_team(team, chats, index) for index, team in enumerate(spec.teams))
-    replicas = _replicas(spec, teams, tokens)
+    replicas = _replicas(spec, teams, tokens) if machines is None else _on_each(spec, teams, machines)
     paid = tuple(
         _paid(spec, agent, tiers[agent.name], replicas, index)
         for index, agent in enumerate(chats)
@@ -104,9 +111,9 @@ def proxy_plan(
     return ProxyPlan(
         version=release.version,
         image=spec.pins.proxy_image or release.image,
-        port=PROXY_PORT,
+        port=PROXY_PORT if machines is None else LOOPBACK_PORT,
         replicas=replicas,
-        spread=_SPREAD if spec.cluster_objects.topology_spread and replicas > 1 else (),
+        spread=_SPREAD if spec.cluster_objects.topology_spread and replicas > 1 and machines is None else (),
         priority=priorities.highest(tier.pod.priority for tier in behind),
         cpu_milli=min(CORE_MILLI, max(_LEAST_CPU_MILLI, round_up(cpu_milli(tokens), 50))),
         memory_mib=MEMORY_MIB,
@@ -139,6 +146,54 @@ def cpu_milli(tokens: float) -> int:
 def _replicas(spec: StackSpec, teams: Iterable[TeamPlan], tokens: float) -> int:
     """As many processes as the tokens need and one for one that is lost; one alone where nothing counts for several."""
     return 1 if counts_alone(teams, spec.proxy.redis_secret) else ceil_div(max(1, cpu_milli(tokens)), CORE_MILLI) + 1
+
+
+def _on_each(spec: StackSpec, teams: Iterable[TeamPlan], machines: int) -> int:
+    """One on each machine."""
+    if machines > 1 and counts_alone(teams, spec.proxy.redis_secret):
+        raise Infeasible(
+            f"teams have limits, and each of {machines} machines has a LiteLLM of its own, which would allow all of them; name a "
+            "Redis that all machines reach in proxy.redisSecret, or take requestsPerMinute, tokensPerMinute and budgets out"
+        )
+    return machines
+
+
+def on_machine(
+    proxy: ProxyPlan | None,
+    engines: Sequence[tuple[Workload, int]],
+    here: Sequence[RoutePlan],
+    agents: Mapping[str, AgentPlan],
+) -> HostProxyPlan | None:
+    """What LiteLLM knows on a machine with so many engines of each workload, and with these routes of its NGINX."""
+    if proxy is None:
+        return None
+    known = {route.agent: route for route in here}
+    paid = tuple(route for route in proxy.paid if route.agent in known)
+    models = {*known, *(route.model for route in paid)}
+    routes: list[ProxyRoute] = []
+    for route in (each for each in proxy.routes if each.agent in known):
+        fallbacks = tuple(name for name in route.fallbacks if name in models)
+        own = [pair for pair in engines if pair[0].agent == known[route.agent].leads_to]
+        free = _part(agents[route.agent], own) if fallbacks else known[route.agent].max_connections
+        routes.append(route.model_copy(update={"fallbacks": fallbacks, "max_parallel_requests": free}))
+    if not routes:
+        return None
+    longest_s = {each.model: each.answer_timeout_s for each in routes}
+    longest_s |= {each.model: each.answer_timeout_s for each in paid}
+    return HostProxyPlan(
+        route=RoutePlan(
+            agent=PROXY_NAME,
+            port=PROXY_PORT,
+            policy="round-robin",
+            max_connections=None,
+            max_tries=1,
+            connect_timeout_ms=CONNECT_TIMEOUT_MS,
+            retry_window_ms=CONNECT_TIMEOUT_MS,
+            answer_timeout_s=max(sum(longest_s[name] for name in (each.model, *each.fallbacks)) for each in routes),
+        ),
+        routes=tuple(routes),
+        paid=paid,
+    )
 
 
 def _api(written: Mapping[str, Agent], agent: AgentPlan) -> PaidFallback | None:
@@ -182,9 +237,14 @@ def _routes(
 
 def seats(agent: AgentPlan, tiers: Sequence[Workload]) -> int:
     """The agent's part of the sessions that all replicas of the peak hold, by its sessions."""
-    every = sum(tier.replicas.max * tier.max_num_seqs for tier in tiers)
-    of_all = tiers[0].sessions_peak
-    if len(tiers[0].served) == 1 or not of_all:
+    return _part(agent, [(tier, tier.replicas.max) for tier in tiers])
+
+
+def _part(agent: AgentPlan, replicas: Sequence[tuple[Workload, int]]) -> int:
+    every = sum(count * tier.max_num_seqs for tier, count in replicas)
+    first = replicas[0][0]
+    of_all = first.sessions_peak
+    if len(first.served) == 1 or not of_all:
         return every
     return max(1, ceil_div(every * agent.sessions_peak, of_all))
 

@@ -96,10 +96,12 @@ def router_plan(
     workloads: Sequence[Workload],
     agents: Sequence[AgentPlan],
     beside: Mapping[str, int] | None = None,
+    passes: int = 1,
 ) -> RouterPlan | None:
     """The stack's router and its routes; None where the Services alone spread connections.
 
-    ``beside``: machines of each pool that stands beside the cluster, by its name.
+    ``beside``: machines of each pool that stands beside the cluster, by its name. ``passes``: how often a request passes the
+    router: twice where it leads callers to the proxy, and the proxy to the agents.
     """
     deployments = {name: tiers for name, tiers in tiers_by_agent(workloads).items() if _is_routed(spec, tiers)}
     if not deployments:
@@ -109,8 +111,9 @@ def router_plan(
         _route(spec, deployments[agent.deployment], agent, index, beside or {})
         for index, agent in enumerate(agent for agent in agents if agent.deployment in deployments)
     )
-    make = _gateway if spec.network.router == "gateway" else _nginx
-    return make(spec, catalog, routed, routes)
+    if spec.network.router == "gateway":
+        return _gateway(spec, catalog, routed, routes)
+    return _nginx(spec, catalog, routed, routes, passes)
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
@@ -140,11 +143,15 @@ def _replicas(tiers: Sequence[Workload]) -> int:
 
 
 def _nginx(
-    spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]], routes: tuple[RoutePlan, ...]
+    spec: StackSpec,
+    catalog: Catalog,
+    routed: Sequence[tuple[Workload, ...]],
+    routes: tuple[RoutePlan, ...],
+    passes: int,
 ) -> RouterPlan:
     release = catalog.router("nginx")
-    connections = sum(_connections(tiers) for tiers in routed)
-    cpu_milli = math.ceil(tokens_per_s(routed) * CHUNK_CPU_US / 1_000)
+    connections = passes * sum(_connections(tiers) for tiers in routed)
+    cpu_milli = math.ceil(passes * tokens_per_s(routed) * CHUNK_CPU_US / 1_000)
     sharing = ceil_div(max(cpu_milli, 1), _MOST_CPU_MILLI)
     return RouterPlan(
         kind="nginx",

@@ -18,7 +18,7 @@ from agentgpu_iac.plan import (
     Written,
     tiers_by_agent,
 )
-from agentgpu_iac.plan.addresses import agent_url
+from agentgpu_iac.plan.addresses import agent_url, loopback_url
 from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing import caching
@@ -36,7 +36,7 @@ from agentgpu_iac.planning.finishing.system_nodes import system_nodes
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.open_hours import by_the_clock
-from agentgpu_iac.planning.running.proxying import proxy_plan
+from agentgpu_iac.planning.running.proxying import has_proxy, proxy_plan
 from agentgpu_iac.planning.running.routing import router_plan
 from agentgpu_iac.planning.running.served import agent_plans
 from agentgpu_iac.planning.running.workloads import workload_plan
@@ -136,20 +136,28 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     calls = call_costs(placed, tiers, shares, catalog.token_prices)
     order = [agent.name for agent in spec.agents]
     agents = agent_plans(placed, tiers, order)
-    router = router_plan(spec, catalog, workloads, agents, beside)
+    on_machines = target_of(spec).can.runs_machines
+    passes = 2 if on_machines and has_proxy(spec) else 1
+    router = router_plan(spec, catalog, workloads, agents, beside, passes)
     inside = tuple(workload for workload in workloads if workload.node_pool not in beside)
     nodes = tuple(pool for pool in node_pools if not pool.beside_cluster)
-    hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents)
-    following = machine_scaling_plan(spec, name, workloads, node_pools, hosts)
     proxy = proxy_plan(
         spec,
         catalog,
         tiers,
         agents,
         router,
-        {agent.name: agent_url(name, agent.name, tiers[agent.deployment][0].port, router) for agent in agents},
+        {
+            agent.name: loopback_url(router, agent.name)
+            if on_machines
+            else agent_url(name, agent.name, tiers[agent.deployment][0].port, router)
+            for agent in agents
+        },
         usd_per_million_tokens(placed, shares),
+        machines=sum(pool.max for pool in node_pools) if on_machines else None,
     )
+    hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents, proxy)
+    following = machine_scaling_plan(spec, name, workloads, node_pools, hosts)
     servants = quota.Servants(router=router, proxy=proxy, scaler=None if following is None else following.scaler)
     system = system_nodes(loaded, spec, catalog, inside, nodes, servants)
     total = with_beside(total, spec, catalog, node_pools, system, decided.terms.burst_hours).model_copy(

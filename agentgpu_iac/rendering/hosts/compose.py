@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import HostEngine, Workload, token_variables
+from agentgpu_iac.plan import HostEngine, ProxyPlan, Workload, token_variables
 from agentgpu_iac.plan.machine_paths import MACHINES_FOLDER, SECRETS_FILE, TLS_FOLDER
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.plan.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
+from agentgpu_iac.rendering import proxy
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_command, engine_environment, wait_command
 from agentgpu_iac.rendering.hosts import grafana
@@ -45,6 +47,9 @@ _GRAFANA_MIB = 512
 
 _FILLER_SCRATCH_MIB = 1024
 
+_PROXY_PERIOD, _PROXY_TRIES = "10s", 6
+"""As the liveness probe of its pod in a cluster."""
+
 _COMPOSE_HEADER = """\
 # What each machine of pool {pool} runs.
 # Start it:  docker compose --env-file {secrets} up --detach
@@ -63,6 +68,9 @@ wait"""
 _Filler = tuple[str, tuple[str, ...]]
 
 _Wait = tuple[str, str, tuple[str, ...]]
+
+_Proxy = tuple[str, tuple[str, ...], str, str, float, str, str, tuple[str, ...], str, str, int]
+"""Image, command, digest of its files, grace, CPUs, memory, scratch, and its health check: words, start, period and tries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,9 @@ class ComposeContext(Context):
     grafana_files: Pairs
     dcgm_exporter: Pairs
     ollama: tuple[tuple[str, str, tuple[str, ...]], ...]
+    proxy: tuple[_Proxy, ...]
+    proxy_environment: Pairs
+    proxy_files: Pairs
     nobody: str
     bridge: str
     outward_bridge: str
@@ -149,12 +160,13 @@ class ComposeEngineContext(Context):
     log_files: str
 
 
-def compose_text(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> str:
+def compose_text(machine: Machine, nginx_text: str, watching: Mapping[str, str], proxy_files: Mapping[str, str]) -> str:
     """The Compose file of the machine; a change of what it mounts changes a digest in it, so that containers start anew.
 
-    ``watching`` holds the texts of what Prometheus and Grafana read, by the names of the files.
+    ``watching`` holds the texts of what Prometheus and Grafana read, ``proxy_files`` of what LiteLLM reads, by the names of the
+    files.
     """
-    compose = document(_compose(machine, nginx_text, watching))
+    compose = document(_compose(machine, nginx_text, watching, proxy_files))
     services = compose["services"]
     if not isinstance(services, dict):
         raise BadInput.one(ComposeContext.template, "does not make services")
@@ -168,7 +180,9 @@ def settings_path(workload: Workload, name: str) -> str:
     return f"engine/{workload.name}/{name}"
 
 
-def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> ComposeContext:
+def _compose(
+    machine: Machine, nginx_text: str, watching: Mapping[str, str], proxy_files: Mapping[str, str]
+) -> ComposeContext:
     plan, host, pool, router = machine.plan, machine.host, machine.pool, machine.router
     caches = tuple(
         (_cache_volume(workload), f"{ENGINE_CACHE_MOUNT}/{workload.name}") for workload in machine.workloads.values()
@@ -253,6 +267,9 @@ def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> 
         ollama=()
         if host.ollama is None
         else ((host.ollama.image, _published(host.ollama.port, host.ollama.port), ("/bin/sh", "-c", _LOCAL_MODELS)),),
+        proxy=() if machine.proxy is None else (_proxy(machine.proxy, proxy_files),),
+        proxy_environment=() if machine.proxy is None else _proxy_environment(machine, machine.proxy),
+        proxy_files=tuple((f"./{name}", f"{proxy.CONFIG_FOLDER}/{posixpath.basename(name)}") for name in proxy_files),
         nobody=f"{NOBODY_UID}:{NOBODY_UID}",
         bridge=BRIDGE,
         outward_bridge=OUTWARD_BRIDGE,
@@ -260,6 +277,31 @@ def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> 
         log_size=_LOG_SIZE,
         log_files=_LOG_FILES,
     )
+
+
+def _proxy(planned: ProxyPlan, files: Mapping[str, str]) -> _Proxy:
+    """LiteLLM in the machine's own network, on its loopback: NGINX stands in front of it and behind it."""
+    alive = f"http://{LOOPBACK}:{planned.port}/health/liveliness"
+    return (
+        planned.image,
+        _literal(proxy.command(planned, proxy.CONFIG_FOLDER, LOOPBACK)),
+        _sha256("\0".join(files.values())),
+        f"{planned.drain.grace_period_s}s",
+        max(planned.cpu_milli, proxy.CORE_MILLI) / 1000,
+        _mib(planned.memory_mib + proxy.SCRATCH_MIB),
+        _scratch("/tmp", NOBODY_UID, proxy.SCRATCH_MIB),  # noqa: S108 - the container's own
+        ("CMD", "python3", "-c", f"import urllib.request; urllib.request.urlopen('{alive}', timeout=8)"),
+        f"{planned.start_s}s",
+        _PROXY_PERIOD,
+        _PROXY_TRIES,
+    )
+
+
+def _proxy_environment(machine: Machine, planned: ProxyPlan) -> Pairs:
+    """What engines read of the machine's secrets too has their variable there."""
+    there = {(secret.secret, secret.key): secret.variable for secret in reversed(machine.host.secrets)}
+    secrets = proxy.secret_environment(machine.plan, planned)
+    return (*proxy.environment(), *((name, _reference(there[secret, key])) for name, secret, key in secrets))
 
 
 def _engine(machine: Machine, engine: HostEngine) -> ComposeEngineContext:

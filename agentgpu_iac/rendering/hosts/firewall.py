@@ -59,7 +59,7 @@ class FrontRuleContext(Context):
 def firewall_context(machine: Machine) -> FirewallContext:
     """The rules of the machine."""
     host = machine.host
-    ports = _ports(machine.routes)
+    ports = _ports(machine.caller_routes)
     return FirewallContext(
         path=FIREWALL_FILE,
         bridge=BRIDGE,

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, OtherMachine, Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.plan import (
+    FrontPlan,
+    HostPlan,
+    NodePool,
+    OtherMachine,
+    Plan,
+    ProxyPlan,
+    RoutePlan,
+    RouterPlan,
+    Workload,
+)
 
 BRIDGE = "agentgpu0"
 OUTWARD_BRIDGE = "agentgpu1"
@@ -39,8 +49,29 @@ class Machine:
 
     @property
     def routes(self) -> tuple[RoutePlan, ...]:
-        """The agents that callers reach here."""
+        """The agents that NGINX leads to here."""
         return self.host.routes if self.front is None else self.front.routes
+
+    @property
+    def behind_proxy(self) -> frozenset[str]:
+        """The agents that LiteLLM alone asks here."""
+        return frozenset() if self.host.proxy is None else frozenset(route.agent for route in self.host.proxy.routes)
+
+    @property
+    def caller_routes(self) -> tuple[RoutePlan, ...]:
+        """What callers reach here: the proxy, and the agents that are not behind it."""
+        proxy = () if self.host.proxy is None else (self.host.proxy.route,)
+        return (*proxy, *(route for route in self.routes if route.agent not in self.behind_proxy))
+
+    @property
+    def proxy(self) -> ProxyPlan | None:
+        """LiteLLM, and what it is told on this machine."""
+        proxy, here = self.plan.proxy, self.host.proxy
+        return (
+            None
+            if proxy is None or here is None
+            else proxy.model_copy(update={"routes": here.routes, "paid": here.paid})
+        )
 
 
 def machine_of(plan: Plan, host: HostPlan) -> Machine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgpu_iac.plan import FrontPlan, RoutePlan
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.hosts.machine import Machine
-from agentgpu_iac.rendering.router import nginx, nginx_route, route_port
+from agentgpu_iac.rendering.router import Route, nginx, nginx_route, route_port
 from agentgpu_iac.rendering.ways import (
     LOOPBACK,
     STREAM,
@@ -34,7 +34,6 @@ def nginx_context(machine: Machine) -> Context:
         "ssl_session_cache shared:tls_sessions:10m;",
         "ssl_session_timeout 1h;",
     )
-    how = " ssl" if host.tls else ""
     front = machine.front
     return nginx(
         machine.router,
@@ -44,18 +43,36 @@ def nginx_context(machine: Machine) -> Context:
         directives=certificate if host.tls else (),
         health_listen=f"{LOOPBACK}:{host.health_port}",
         status_port=host.status_port,
-        routes=tuple(
-            nginx_route(
-                route,
-                listen=tuple(
-                    f"{address}:{route_port(route)}{how} backlog={host.listen_queue}" for address in host.listen
-                ),
-                engines=_engines_of(machine, route) or (_NOBODY,),
-                more_engines=() if front is None else (f"{MACHINES_INSIDE}/{upstream_file(route.agent)}*",),
-            )
-            for route in machine.routes
+        routes=(
+            *(
+                nginx_route(
+                    route,
+                    listen=_listen(machine, route),
+                    engines=_engines_of(machine, route) or (_NOBODY,),
+                    more_engines=() if front is None else (f"{MACHINES_INSIDE}/{upstream_file(route.agent)}*",),
+                )
+                for route in machine.routes
+            ),
+            *_to_proxy(machine),
         ),
     )
+
+
+def _listen(machine: Machine, route: RoutePlan) -> tuple[str, ...]:
+    """For callers; an agent behind the proxy is asked by the machine itself alone."""
+    host = machine.host
+    if route.agent in machine.behind_proxy:
+        return (f"{LOOPBACK}:{route_port(route)} backlog={host.listen_queue}",)
+    how = " ssl" if host.tls else ""
+    return tuple(f"{address}:{route_port(route)}{how} backlog={host.listen_queue}" for address in host.listen)
+
+
+def _to_proxy(machine: Machine) -> tuple[Route, ...]:
+    host, proxy = machine.host, machine.proxy
+    if host.proxy is None or proxy is None:
+        return ()
+    route = host.proxy.route
+    return (nginx_route(route, listen=_listen(machine, route), engines=(f"{LOOPBACK}:{proxy.port}",)),)
 
 
 def _engines_of(machine: Machine, route: RoutePlan) -> tuple[str, ...]:

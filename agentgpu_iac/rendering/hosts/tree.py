@@ -14,6 +14,7 @@ from agentgpu_iac.plan.machine_paths import (
     cloud_init_path,
     pool_folder,
 )
+from agentgpu_iac.plan.names import PROXY_NAME
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.dashboard import machine_dashboard
 from agentgpu_iac.rendering.hosts import grafana
@@ -28,6 +29,7 @@ from agentgpu_iac.rendering.hosts.tuning import tune
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
 from agentgpu_iac.rendering.names import SCRIPTS
 from agentgpu_iac.rendering.origin import Origins
+from agentgpu_iac.rendering.proxy import proxy_files
 from agentgpu_iac.rendering.router import CONFIG
 from agentgpu_iac.rendering.templates import document, filled, verbatim
 from agentgpu_iac.rendering.ways import MACHINES_LIST, STREAM
@@ -73,8 +75,9 @@ def _texts(machine: Machine) -> dict[str, str]:
     host = machine.host
     nginx_text = filled(nginx_context(machine))
     watching = _watching(machine)
+    proxied = _proxied(machine)
     texts = {
-        COMPOSE: compose_text(machine, nginx_text, watching),
+        COMPOSE: compose_text(machine, nginx_text, watching, proxied),
         CONFIG: nginx_text,
         FIREWALL: filled(firewall_context(machine)),
         SYSCTL: filled(sysctl(host)),
@@ -84,6 +87,7 @@ def _texts(machine: Machine) -> dict[str, str]:
         MODELS_FILE: models_document(machine.plan, machine.pool),
         **{unit: verbatim(unit) for unit in UNITS},
         **watching,
+        **proxied,
     }
     if machine.front is not None:
         texts[STREAM] = filled(stream(machine.front))
@@ -112,6 +116,13 @@ def _watching(machine: Machine) -> dict[str, str]:
             **_dashboard(machine),
         }
     return texts
+
+
+def _proxied(machine: Machine) -> dict[str, str]:
+    """What LiteLLM reads."""
+    if machine.proxy is None:
+        return {}
+    return {f"{PROXY_NAME}/{name}": text for name, text in proxy_files(machine.plan, machine.proxy).items()}
 
 
 def _dashboard(machine: Machine) -> dict[str, str]:

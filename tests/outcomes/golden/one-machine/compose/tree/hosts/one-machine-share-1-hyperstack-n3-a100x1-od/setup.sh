@@ -136,7 +136,10 @@ disks() {
 }
 
 health() {
-    docker ps --quiet --filter health=unhealthy --filter label=agentgpu.dev/agent | xargs --no-run-if-empty docker restart
+    local label
+    for label in agentgpu.dev/agent agentgpu.dev/proxy; do
+        docker ps --quiet --filter health=unhealthy --filter "label=$label" | xargs --no-run-if-empty docker restart
+    done
 }
 
 is_address() { [[ $1 =~ ^[0-9a-fA-F.:]+$ ]]; }
