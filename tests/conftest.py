@@ -22,6 +22,7 @@ class SkippedInCi:
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
+        self.optional: list[str] = []
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
@@ -30,8 +31,8 @@ class SkippedInCi:
         report.optional = item.get_closest_marker("optional") is not None
 
     def pytest_runtest_logreport(self, report):
-        if report.skipped and not hasattr(report, "wasxfail") and not getattr(report, "optional", False):
-            self.skipped.append(report.nodeid)
+        if report.skipped and not hasattr(report, "wasxfail"):
+            (self.optional if getattr(report, "optional", False) else self.skipped).append(report.nodeid)
 
     def pytest_sessionfinish(self, session, exitstatus):
         if self.skipped and exitstatus == pytest.ExitCode.OK:
@@ -40,6 +41,8 @@ class SkippedInCi:
     def pytest_terminal_summary(self, terminalreporter):
         for nodeid in self.skipped:
             terminalreporter.write_line(f"skipped, though CI must run it: {nodeid}")
+        for nodeid in self.optional:
+            terminalreporter.write_line(f"skipped, as it may be where this machine lacks what it needs: {nodeid}")
 
 
 def pytest_collection_finish(session):

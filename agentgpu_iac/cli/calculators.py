@@ -14,7 +14,7 @@ import typer
 
 from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption
-from agentgpu_iac.cli.files import writing
+from agentgpu_iac.cli.files import write_new
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, BadInput
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, lines_in, opened, read_file, source_of
 
@@ -244,5 +244,4 @@ def calibrate(
     else:
         output.write_blocks(measured_view(report))
     if output_file is not None:
-        with writing(output_file), output_file.open("x", encoding="utf-8") as overlay:
-            overlay.write(overlay_text(report))
+        write_new(output_file, overlay_text(report))

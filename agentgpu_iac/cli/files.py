@@ -17,6 +17,8 @@ _OUTSIDE: Final = frozenset(
 """A disk that is full or broken, a tree that is read-only: not what was asked for is wrong, but what it is asked of."""
 _HELD: Final = frozenset({errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV})
 """Why a file cannot be replaced that may be written all the same: its folder is not ours, or it is mounted by itself."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+"""What file systems say that know no second name of a file."""
 
 
 @contextmanager
@@ -53,7 +55,41 @@ def write_whole(path: Path, text: str) -> None:
             raise OSError(error.errno, error.strerror, str(path)) from None
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet: it appears whole, and never over one that somebody else has made meanwhile.
+
+    Raises:
+        BadInput: the path is none that can be written, or something is there.
+        OutsideFailure: the disk takes no more, or nothing at all.
+    """
+    with writing(path):
+        try:
+            with _draft_of(path, text.encode()) as draft:
+                _name_as_well(draft, path, text)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _name_as_well(draft: Path, path: Path, text: str) -> None:
+    try:
+        os.link(draft, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+
+
 def _replace(target: Path, content: bytes) -> None:
+    with _draft_of(target, content) as draft:
+        if target.exists():
+            draft.chmod(target.stat().st_mode & 0o777)
+        draft.replace(target)
+
+
+@contextmanager
+def _draft_of(target: Path, content: bytes) -> Iterator[Path]:
+    """A file beside the target that holds the content, on the disk and not only on its way there; gone in the end."""
     draft = target.with_name(f".{target.name[:100]}.{os.getpid()}.draft")
     draft.unlink(missing_ok=True)
     try:
@@ -61,10 +97,7 @@ def _replace(target: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
-            draft.chmod(target.stat().st_mode & 0o777)
-        draft.replace(target)
-    except BaseException:
+        yield draft
+    finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise

@@ -20,6 +20,7 @@ from agentgpu_iac.cli.app import (
     TodayOption,
 )
 from agentgpu_iac.cli.files import write_whole, writing
+from agentgpu_iac.cli.proving import check_hours, simulating
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
@@ -64,6 +65,12 @@ def plan(
         str | None,
         typer.Option(help="With --prove: bursty (default), ramp, flash, cron or office-day."),
     ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            help="With --prove: hours of each simulation; left out, the traffic's, or fewer where it is large."
+        ),
+    ] = None,
     today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
@@ -84,18 +91,16 @@ def plan(
     printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
-    if not prove and (nines or traffic is not None):
-        raise BadInput.one("--nines" if nines else "--traffic", "is for --prove", hint="write --prove too")
-    question = Question(traffic=_scenario(traffic or "bursty"), nines=NINES if nines else ())
+    with_prove = (("--nines", nines), ("--traffic", traffic is not None), ("--hours", hours is not None))
+    if not prove and (without := next((option for option, is_given in with_prove if is_given), None)):
+        raise BadInput.one(without, "is for --prove", hint="write --prove too")
+    check_hours(hours)
+    question = Question(traffic=_scenario(traffic or "bursty"), hours=hours, nines=NINES if nines else ())
     try:
         saved = None if locked is None else load_plan(locked)
         loaded, facts = load_both(spec, catalog, today)
-        with waiting("planning and simulating" if prove else "planning") as tell:
-            made = (
-                proven(loaded, facts, question, lambda count: tell(f"({count} simulations)"))
-                if prove
-                else make_plan(loaded, facts)
-            )
+        with waiting("planning and simulating" if prove else "planning") as show:
+            made = proven(loaded, facts, question, simulating(show)) if prove else make_plan(loaded, facts)
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]

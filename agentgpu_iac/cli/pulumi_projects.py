@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument
+from agentgpu_iac.cli.saying import say
 from agentgpu_iac.cli.stacks import new_files
 from agentgpu_iac.errors import BadInput
 
@@ -79,7 +79,7 @@ def eject(
     if catalog is not None and rows is not None and not _is_there(catalog, rows):
         files[rows] = text_of(read_file(catalog, MOST_TEXT_BYTES), str(catalog))
     new_files(files, of=directory)
-    typer.echo(f"Wrote a Pulumi project around {file} in {directory}. Next: {directory / 'README.md'}")
+    say(f"Wrote a Pulumi project around {file} in {directory}. Next: {directory / 'README.md'}")
 
 
 def policies(
@@ -92,7 +92,7 @@ def policies(
     from agentgpu_iac.policy_pack.folder import pack_files
 
     new_files({directory / name: content for name, content in pack_files(__version__).items()}, of=directory)
-    typer.echo(f"Wrote a policy pack in {directory}. Next: pulumi preview --policy-pack {directory}")
+    say(f"Wrote a policy pack in {directory}. Next: pulumi preview --policy-pack {directory}")
 
 
 def _is_there(source: Path, target: Path) -> bool:
@@ -102,10 +102,11 @@ def _is_there(source: Path, target: Path) -> bool:
 
 def _settings(text: str, source: str, named: dict[str, str]) -> str:
     """The configuration of a Pulumi stack, with the files that the project has."""
-    try:
-        content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
-        config = dict(content.get("config") or {})
-    except (yaml.YAMLError, RecursionError, AttributeError, TypeError, ValueError):
-        raise BadInput.one(source, "is no configuration of a Pulumi stack", hint="name its Pulumi.STACK.yaml") from None
+    from agentgpu_iac.cli.output import yaml_text
+    from agentgpu_iac.spec.yaml_tree import compose, data_of
+
+    content = data_of(compose(text, source).root)
+    if not isinstance(content, dict) or not isinstance(config := content.get("config") or {}, dict):
+        raise BadInput.one(source, "is no configuration of a Pulumi stack", hint="name its Pulumi.STACK.yaml")
     kept = {key: value for key, value in config.items() if key not in _SOURCES}
-    return yaml.safe_dump({**content, "config": {**kept, **named}}, sort_keys=False, allow_unicode=True)
+    return yaml_text({**content, "config": {**kept, **named}})

@@ -17,6 +17,7 @@ from agentgpu_iac.cli.app import (
     TodayOption,
 )
 from agentgpu_iac.cli.files import write_whole
+from agentgpu_iac.cli.proving import check_hours
 from agentgpu_iac.cli.saying import say
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from agentgpu_iac.simulation.outcome import SimulationAnswer
 
 _BAR = "#" * 20
+_MOST_PER_S = 1e6
 
 
 def simulate(
@@ -81,8 +83,9 @@ def simulate(
     from agentgpu_iac.simulation.simulate import simulate as ask
     from agentgpu_iac.simulation.traces import read_trace
 
-    _check("--hours", hours, MOST_HOURS)
-    _check("--request-rate", request_rate, 1e6)
+    check_hours(hours)
+    if request_rate is not None and not (math.isfinite(request_rate) and 0 < request_rate <= _MOST_PER_S):
+        raise BadInput.one("--request-rate", f"is no number above 0, {_MOST_PER_S:,.0f} at most")
     mishaps = Mishaps(
         reclaims_per_hour=_between("--reclaims-per-hour", reclaims_per_hour, 0, 1000),
         failures_per_hour=_between("--failures-per-hour", failures_per_hour, 0, 1000),
@@ -117,11 +120,6 @@ def simulate(
     _print(found, format, output_file)
     if not found.holds:
         raise typer.Exit(EXIT_NO)
-
-
-def _check(option: str, value: float | None, most: float) -> None:
-    if value is not None and not (math.isfinite(value) and 0 < value <= most):
-        raise BadInput.one(option, f"is no number above 0, {most:,g} at most")
 
 
 def _between(option: str, value: float, least: float, most: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from agentgpu_iac.cli import app, completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument
-from agentgpu_iac.cli.files import writing
+from agentgpu_iac.cli.files import write_new, writing
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.errors import BadInput
 
@@ -109,7 +110,7 @@ def init(
     load_text(text, str(path))
     new_files({path: text, **{path.parent / each: content for each, content in others.items()}}, of=pulumi)
     if pulumi is not None:
-        typer.echo(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
+        say(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
         return
     files = (path, *(path.parent / each for each in others))
     quoted = shlex.quote(str(path))
@@ -122,12 +123,14 @@ def new_files(files: Mapping[Path, str], *, of: Path | None = None) -> None:
     if taken := next((each for each in files if each.exists()), None):
         raise BadInput.one(str(taken), "the file exists already", hint="name another one")
     there = None if of is not None else next(iter(files)).parent
-    for path, content in files.items():
-        with writing(path):
-            if path.parent != there:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8") as file:
-                file.write(content)
+    with ExitStack() as undone:
+        for path, content in files.items():
+            with writing(path):
+                if path.parent != there:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+            write_new(path, content)
+            undone.callback(path.unlink, missing_ok=True)
+        undone.pop_all()
 
 
 def _asked(context: typer.Context, parameter: str, question: str, default: str) -> str:

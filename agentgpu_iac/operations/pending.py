@@ -23,6 +23,11 @@ _INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+\w)")
 _PROVIDER_QUOTA = re.compile(r"LimitExceeded|quota|MaxSpotInstanceCount", re.I)
 _NO_CAPACITY = re.compile(r"insufficient.?capacity|InsufficientInstanceCapacity|UnfulfillableCapacity", re.I)
 
+_CLUSTER_AUTOSCALER = "cluster-autoscaler"
+_SCALED_IN_VAIN = "in backoff after failed scale-up"
+"""What the Cluster Autoscaler says of a node group whose nodes did not come: EC2 had none, or gives no more."""
+_MOST_NAMED = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -54,7 +59,7 @@ def unplaced(pod: Body, plan: Plan, snapshot: Snapshot) -> Verdict | None:
         )
     nodes = tuple(node for node in snapshot.nodes if label(node, POOL_LABEL) == pool.name)
     if not nodes and "nodes" not in snapshot.unread:
-        return _no_node(pod, pool, snapshot, words)
+        return _no_node(pod, pool, plan, snapshot, words)
     return (
         _volume(words)
         or _taints(pod, pool, nodes, words)
@@ -90,7 +95,7 @@ def _pool(pod: Body, plan: Plan) -> NodePool | None:
     return next((pool for pool in plan.node_pools if pool.name == wanted), None)
 
 
-def _no_node(pod: Body, pool: NodePool, snapshot: Snapshot, words: str) -> Verdict:
+def _no_node(pod: Body, pool: NodePool, plan: Plan, snapshot: Snapshot, words: str) -> Verdict:
     """The pool has no node: who should make one, and what keeps it from doing so."""
     missing = f"pool {pool.name} has no node"
     claims = [claim for claim in snapshot.node_claims if label(claim, KARPENTER_POOL_LABEL) == pool.name]
@@ -98,7 +103,7 @@ def _no_node(pod: Body, pool: NodePool, snapshot: Snapshot, words: str) -> Verdi
         launched = condition(claim, "Launched")
         if launched.get("status") in ("False", "Unknown") and launched.get("message"):
             told = f"{launched.get('reason', '')}: {launched['message']}"
-            return _from_provider(missing, pool, told)
+            return _from_provider(missing, pool, plan, told)
     told = "; ".join(_events(pod, snapshot, "karpenter"))
     node_pool = next(
         (body for ref, body in snapshot.objects.items() if ref.kind.name == "NodePool" and ref.name == pool.name), None
@@ -109,10 +114,13 @@ def _no_node(pod: Body, pool: NodePool, snapshot: Snapshot, words: str) -> Verdi
             message = f"{missing}, and NodePool {pool.name} is at its limit{f' ({full})' if full else ''}"
             return _pending("capacity", message, "raise spec.limits, or find out what holds its nodes", told or words)
         if _NO_CAPACITY.search(told) or _PROVIDER_QUOTA.search(told):
-            return _from_provider(missing, pool, told)
+            return _from_provider(missing, pool, plan, told)
         hint = "Karpenter should make one; its log, and kubectl describe nodepool, say why it does not"
         made = f"; Karpenter is making {', '.join(name_of(claim) for claim in claims)}" if claims else ""
         return _pending("capacity", missing + made, "wait for it" if claims else hint, told or words)
+    scaler = "; ".join(_events(pod, snapshot, _CLUSTER_AUTOSCALER))
+    if _SCALED_IN_VAIN in scaler or _NO_CAPACITY.search(scaler) or _PROVIDER_QUOTA.search(scaler):
+        return _from_provider(missing, pool, plan, scaler)
     hint = f"add {pool.instance_types[0]} nodes with the label {POOL_LABEL}={pool.name} (the plan has {_nodes(pool)})"
     return _pending("capacity", missing, hint, words)
 
@@ -121,14 +129,37 @@ def _nodes(pool: NodePool) -> str:
     return str(pool.min) if pool.min == pool.max else f"{pool.min} to {pool.max}"
 
 
-def _from_provider(missing: str, pool: NodePool, told: str) -> Verdict:
+def _from_provider(missing: str, pool: NodePool, plan: Plan, told: str) -> Verdict:
     if _PROVIDER_QUOTA.search(told) and not _NO_CAPACITY.search(told):
         hint = f"ask {pool.provider} for a higher quota in {pool.region}"
         return _pending("quota", f"{missing}: the provider's quota is used up", hint, told)
     if _NO_CAPACITY.search(told):
-        hint = "wait, or allow more instance types, zones or capacity types in the spec"
+        hint = "wait, or allow more instance types, zones or capacity types in the spec" + _instead(pool, plan)
         return _pending("capacity", f"{missing}: the provider has none to give", hint, told)
-    return _pending("capacity", f"{missing}: the provider did not start one", "read what Karpenter says", told)
+    hint = f"read what whoever starts nodes says (Karpenter, or the node group's health){_instead(pool, plan)}"
+    return _pending("capacity", f"{missing}: the provider did not start one", hint, told)
+
+
+def _instead(pool: NodePool, plan: Plan) -> str:
+    """What the plan would take in the pool's place, the cheapest first; nothing where it knows none."""
+    agents = {workload.agent for workload in plan.workloads if workload.node_pool == pool.name}
+    others = sorted(
+        (
+            other
+            for other in plan.cost.alternatives
+            if other.agent in agents
+            and other.instance_type not in pool.instance_types
+            and other.accelerator not in (None, pool.accelerator)
+        ),
+        key=lambda other: other.delta_usd_per_month,
+    )
+    if not others:
+        return ""
+    named = "; ".join(
+        f"{other.agent}: {other.description}, {other.delta_usd_per_month:+,.0f} USD a month"
+        for other in others[:_MOST_NAMED]
+    )
+    return f"; planned anew with accelerators.deny: [{pool.accelerator}] it would be ({named})"
 
 
 def _full(node_pool: Body) -> str:

@@ -46,6 +46,7 @@ from agentgpu_iac.plan.hosts import (
     KernelSetting,
     MachineRoute,
     OtherMachine,
+    TuningSetting,
 )
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
 from agentgpu_iac.plan.machine_scaling import (
@@ -228,6 +229,7 @@ __all__ = (
     "ThroughputPlan",
     "Topology",
     "Trigger",
+    "TuningSetting",
     "VcpuNeed",
     "Warning",
     "WarningCode",

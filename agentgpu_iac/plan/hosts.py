@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from agentgpu_iac.plan.machine_scaling import MachineScalingPlan
 from agentgpu_iac.plan.proxy import HostProxyPlan
 from agentgpu_iac.plan.router import RoutePlan
@@ -56,6 +58,25 @@ class KernelSetting(Document):
     """Why."""
 
 
+class TuningSetting(Document):
+    """One setting of a machine that ``tune.sh`` checks, sets and undoes; machines serve without it."""
+
+    name: str
+    """A file of the kernel (``/proc/sys/...``, ``/sys/...``; a ``*`` for each of its kind), or ``persistence-mode``,
+    ``fabric-manager`` or ``interrupts``."""
+    rule: Literal["is", "chosen", "least", "state"]
+    """How what is there is compared: the whole text, the word in brackets, the last number at least as large, or a state that
+    the script knows by its name."""
+    value: str
+    """What it should be."""
+    only_numa: bool = False
+    """Whether it matters only on machines with several NUMA nodes."""
+    reason: str
+    """Why."""
+    source: str
+    """Who says so."""
+
+
 class HostPlan(Document):
     """What each machine of one node pool runs that is no node of a cluster. All machines of a pool are alike."""
 
@@ -96,6 +117,8 @@ class HostPlan(Document):
     """What ``/etc/agentgpu/secrets.env`` must hold."""
     kernel_settings: tuple[KernelSetting, ...]
     """Sysctls, each with its reason."""
+    tuning: tuple[TuningSetting, ...] = ()
+    """What ``tune.sh`` is about, for whoever wants more of the machine than it needs to serve."""
     open_files: int
     """Limit of open files of each container."""
     proxy: HostProxyPlan | None = None

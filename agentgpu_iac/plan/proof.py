@@ -17,6 +17,9 @@ class ProofPlan(Document):
     """Scenario that was simulated."""
     hours: float
     """Time of each simulation."""
+    shortened_from_hours: float | None = None
+    """The traffic's own time, where each simulation was made shorter so that it has no more requests than are worth waiting for;
+    null: it was not."""
     seeds: tuple[int, ...]
     """Seeds: a simulation for each."""
     requests: int
@@ -61,6 +64,8 @@ class ProofPlan(Document):
     """The same of what was planned."""
     plans: int = 1
     """Plans that were simulated to find this one."""
+    is_cut_short: bool = False
+    """Whether the search ended with the requests that it may simulate, and not because nothing better was left to try."""
     written: str = ""
     """What to write into the spec for it; empty: nothing was changed."""
     constraint: Literal["inside-ttft", "inside-tpot", "lost"] | None = None
@@ -77,7 +82,10 @@ class NinePlan(Document):
     wanted_ratio: float
     """Share of the requests within their budgets, at the lower end of the confidence interval."""
     holds: bool
-    """Whether a plan was found."""
+    """Whether a plan was found that holds, with requests enough to tell."""
+    has_enough_requests: bool = True
+    """Whether each agent with a budget had so many requests that this share can be told from all of them: 3 / (1 - wantedRatio),
+    the rule of three. With fewer, none outside its budget shows nothing."""
     low_ratio: float
     """The lowest end that its agents reached, of the best plan that was tried."""
     warm_replicas: int

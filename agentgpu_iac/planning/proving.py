@@ -3,7 +3,8 @@
 First what costs nothing by itself: how many may wait at a replica where requests were refused, and how full replicas are when
 another is asked for, which is the lead of the next one. Then burst replicas where all of them ran, and warm ones. At last warm
 replicas go again, as long as all holds. What the spec sets stays. Everything is written into the spec and planned by the
-planner, so that limits, memory and prices follow; the cheapest plan that was found to hold is kept.
+planner, so that limits, memory and prices follow; the cheapest plan that was found to hold is kept, and where none does the
+nearest one. How many requests a simulation and a search may have is bounded, so that each comes to an end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Final, Literal
 
 from agentgpu_iac.catalog.store import Catalog
@@ -22,6 +24,7 @@ from agentgpu_iac.planning.levers.changes import place, written
 from agentgpu_iac.simulation.outcome import AgentOutcome, SimulationAnswer
 from agentgpu_iac.simulation.profiles import HOURS, Traffic
 from agentgpu_iac.simulation.simulate import Simulation, simulate
+from agentgpu_iac.simulation.volume import bounded_hours
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 from agentgpu_iac.units import rounded
@@ -31,19 +34,41 @@ NINES: Final = (0.9, 0.99, 0.999, 0.9999)
 _T: Final = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Student's t for a two-sided interval of 95 %, by the number of seeds."""
 _MOST_PLANS: Final = 24
-"""Plans that are tried for one share of the requests, at most."""
+"""Plans that are tried for one share of the requests, at most, beside the first."""
+_MOST_REQUESTS: Final = 100_000
+"""Requests of one simulation; where the traffic's own time has more, less of it is simulated, with its burst in any case."""
+_MOST_SIMULATED: Final = 3_000_000
+"""Requests of all simulations for one share of the requests, the first plan's left out, beyond which no other is tried."""
+_NO_MISS: Final = 3.0
+"""The rule of three: where none of N is outside, at most 3 / N are, at 95 %."""
 _MORE: Final = 1.25
 """How many times the replicas where a budget breaks, one more at least."""
 _WAITING: Final = (2, 4)
 """How many times the planned queue is tried where requests are refused."""
+_NO_QUEUE: Final = 8
+"""Seats for each request of the queue that is multiplied where none is planned: a quarter and half of the seats are tried."""
 _UTILIZATION: Final = (0.5, 0.3)
 """How full replicas may be when another is asked for, after what is planned."""
 _CENT: Final = Decimal("0.01")
+_ROUNDING: Final = 1e-9
 
 Knob = Literal["baselineReplicas", "burstReplicas", "maxWaitingRequests", "utilizationRatio"]
 Changes = Mapping[tuple[Knob, str], int | float]
 """(knob, deployment; none for the stack's own) -> figure."""
-Progress = Callable[[int], None]
+Simulate = Callable[[Plan, Simulation, Callable[[float], None]], SimulationAnswer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """How far a search is."""
+
+    simulations: float
+    """Simulations that were made, and the part of the one that runs."""
+    most: int
+    """As many as there will be at most."""
+
+
+Progress = Callable[[Progressed], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +77,7 @@ class Question:
 
     traffic: Traffic = "bursty"
     hours: float | None = None
+    """Time of each simulation; None: the traffic's own, or as much of it as has a number of requests worth waiting for."""
     seeds: tuple[int, ...] = SEEDS
     wanted_ratio: float | None = None
     """Share of the requests that must be within their budgets; None: the plan's own percentile."""
@@ -65,21 +91,33 @@ class _Tried:
     plan: Plan
     answers: tuple[SimulationAnswer, ...]
 
-    def lows(self, wanted: float | None) -> Iterator[tuple[str, float]]:
-        """(deployment, how far the lower end of the interval lies above what is wanted; -1 more where requests were lost)."""
+    def lows(self, wanted: float | None) -> Iterator[tuple[str, float, float, int]]:
+        """(deployment, lower end of the interval, what is wanted, requests lost) of each agent."""
         for number, agent in enumerate(self.answers[0].agents):
             found = [answer.agents[number] for answer in self.answers]
             low, _ = _interval([_smaller(each) for each in found])
-            lost = any(each.lost for each in found)
-            yield agent.deployment, (1.0 if low is None else low) - _wanted(agent, wanted) - lost
+            lost = sum(each.lost for each in found)
+            yield agent.deployment, 1.0 if low is None else low, _wanted(agent, wanted), lost
 
     def broken(self, wanted: float | None) -> set[str]:
         """Deployments where a budget breaks."""
-        return {deployment for deployment, over in self.lows(wanted) if over < 0}
+        return {deployment for deployment, low, needed, lost in self.lows(wanted) if lost or low < needed}
 
     def margin(self, wanted: float | None) -> float:
-        """How far it is from holding: 0 where it does."""
-        return math.fsum(min(0.0, over) for _, over in self.lows(wanted))
+        """How far it is from holding: 0 where it does; 1 more where requests were lost."""
+        return math.fsum(min(0.0, low - needed) - bool(lost) for _, low, needed, lost in self.lows(wanted))
+
+    @property
+    def requests(self) -> int:
+        """Of all simulations."""
+        return sum(each.requests for answer in self.answers for each in answer.agents)
+
+    @property
+    def fewest_requests(self) -> float:
+        """Of an agent with a budget, over all seeds; infinite where none has one."""
+        shares = [_smaller(each) for each in self.answers[0].agents]
+        counts = [sum(answer.agents[number].requests for answer in self.answers) for number in range(len(shares))]
+        return min((count for count, share in zip(counts, shares, strict=True) if share is not None), default=math.inf)
 
     @property
     def usd_per_hour(self) -> Decimal:
@@ -92,9 +130,18 @@ class _Tried:
         """The warm part."""
         return self.plan.cost.baseline_usd_per_month
 
+    @property
+    def price(self) -> tuple[Decimal, Decimal]:
+        """What plans that hold are compared by: the warm part, then an hour of the traffic."""
+        return self.usd_per_month, self.usd_per_hour
+
 
 def proven(
-    loaded: LoadedStack, catalog: Catalog, question: Question | None = None, progress: Progress | None = None
+    loaded: LoadedStack,
+    catalog: Catalog,
+    question: Question | None = None,
+    progress: Progress | None = None,
+    run: Simulate = simulate,
 ) -> Plan:
     """The cheapest plan that was found to hold, with its proof; the nearest one where none holds.
 
@@ -102,21 +149,26 @@ def proven(
         Infeasible: nothing can be planned, or nothing of it simulated.
     """
     question = question or Question()
-    search = _Search(Asked(loaded=loaded, catalog=catalog), question, progress)
+    search = _Search(Asked(loaded=loaded, catalog=catalog), question, progress, run)
     best = search.found(question.wanted_ratio)
-    nines = tuple(_nines(search, question.nines)) if question.nines else ()
-    return best.plan.model_copy(update={"proof": tuple(search.proofs(best)), "nines": nines})
+    proof = tuple(search.proofs(best))
+    return best.plan.model_copy(update={"proof": proof, "nines": tuple(_nines(search, question.nines))})
 
 
 def _nines(search: _Search, wanted: Sequence[float]) -> Iterator[NinePlan]:
+    """What each share costs; all are looked for first, since a plan that holds for more of them holds for fewer too."""
+    for ratio in wanted:
+        search.found(ratio)
     before: Decimal | None = None
     for ratio in wanted:
-        best = search.found(ratio)
+        best = search.best(ratio)
         cost = best.usd_per_month.quantize(_CENT)
+        is_enough = best.fewest_requests * (1 - ratio) >= _NO_MISS - _ROUNDING
         yield NinePlan(
             wanted_ratio=ratio,
-            holds=not best.broken(ratio),
-            low_ratio=rounded(min(over for _, over in best.lows(ratio)) + ratio, 5),
+            holds=is_enough and not best.broken(ratio),
+            has_enough_requests=is_enough,
+            low_ratio=rounded(min(low for _, low, _, _ in best.lows(ratio)), 5),
             warm_replicas=sum(each.replicas.max for each in best.plan.workloads if each.tier == "baseline"),
             usd_per_month=cost,
             usd_per_hour=best.usd_per_hour.quantize(_CENT),
@@ -128,15 +180,25 @@ def _nines(search: _Search, wanted: Sequence[float]) -> Iterator[NinePlan]:
 class _Search:
     """What was tried so far; a plan is simulated once, whatever share of the requests is wanted."""
 
-    def __init__(self, asked: Asked, question: Question, progress: Progress | None) -> None:
+    def __init__(self, asked: Asked, question: Question, progress: Progress | None, run: Simulate) -> None:
         self._asked = asked
         self._question = question
         self._progress = progress
+        self._run = run
         self._known: dict[frozenset[tuple[tuple[Knob, str], int | float]], _Tried | None] = {}
+        self._requests = 0
+        """Of all simulations so far."""
+        self._tries, self._most_requests = 1 + _MOST_PLANS, _MOST_SIMULATED
+        """Plans and requests at which the search under way ends."""
+        self._is_cut_short = False
         first = asked.plan({})
         if isinstance(first, str):
             raise Infeasible(first)
+        own = HOURS[question.traffic]
+        self._hours = question.hours or bounded_hours(first, question.traffic, _MOST_REQUESTS)
+        self._shortened_from = own if question.hours is None and self._hours < own else None
         self.first = self._simulated({}, first)
+        self._known[frozenset()] = self.first
         spec = asked.loaded.stack.spec
         by_hand = {
             (knob, each.name)
@@ -155,16 +217,25 @@ class _Search:
     def _deployment(self, agent: str) -> str:
         return next(each.agent for each in self.first.plan.workloads if agent in each.served)
 
+    def _bound(self) -> None:
+        """A search begins, which may try so much more."""
+        self._tries = len(self._known) + _MOST_PLANS
+        self._most_requests = self._requests + _MOST_SIMULATED
+        self._is_cut_short = False
+
+    def _may_try(self) -> bool:
+        self._is_cut_short = self._is_cut_short or self._requests >= self._most_requests
+        return len(self._known) < self._tries and not self._is_cut_short
+
     def found(self, wanted: float | None) -> _Tried:
         """The cheapest plan that was found to hold; the nearest where none does."""
-        best, tries = self.first, len(self._known) + _MOST_PLANS
+        self._bound()
         broke: dict[str, int] = {}
-        if best.broken(wanted):
-            best = self._led(best, wanted, tries)
-        while (broken := best.broken(wanted)) and len(self._known) < tries:
+        best = self._led(self.first, wanted)
+        while (broken := best.broken(wanted)) and self._may_try():
             changes = dict(best.changes)
             for warm in self._of(broken, "baselineReplicas"):
-                broke[warm.agent] = warm.replicas.max if best is self.first else _count(best.plan, warm.agent)
+                broke[warm.agent] = _count(best.plan, warm.agent)
                 changes["baselineReplicas", warm.agent] = _more(broke[warm.agent])
             for warm in self._of(broken, "burstReplicas"):
                 burst = _burst(best.plan, warm.agent)
@@ -174,44 +245,52 @@ class _Search:
             if tried is None or tried is best:
                 break
             best = tried
-        return best if best.broken(wanted) else self._less(best, broke, wanted, tries)
+        if not best.broken(wanted):
+            self._less(best, broke, wanted)
+        return self.best(wanted)
 
-    def _led(self, best: _Tried, wanted: float | None, tries: int) -> _Tried:
+    def best(self, wanted: float | None) -> _Tried:
+        """Of all plans that were simulated the cheapest that holds; the nearest, then the cheapest, where none does."""
+        known = [each for each in self._known.values() if each is not None]
+        return max(known, key=lambda each: (each.margin(wanted), *(-part for part in each.price)))
+
+    def _led(self, best: _Tried, wanted: float | None) -> _Tried:
         """What costs nothing by itself: longer queues where requests were refused, and an earlier call for the next replica."""
         for times in _WAITING:
             changes = dict(best.changes)
             for warm in self._of(best.broken(wanted), "maxWaitingRequests") if self._may_queue else ():
                 planned = warm.admission.max_waiting_requests
                 if planned is not None and _refused(best, warm.agent):
-                    changes["maxWaitingRequests", warm.agent] = max(1, planned * times)
-            best = self._if_nearer(best, changes, wanted, tries)
+                    changes["maxWaitingRequests", warm.agent] = times * max(
+                        1, planned or warm.max_num_seqs // _NO_QUEUE
+                    )
+            best = self._if_nearer(best, changes, wanted)
         for ratio in _UTILIZATION:
             scales = any(_burst(best.plan, each) for each in best.broken(wanted))
             if self._may_lead and scales and ratio < self._asked.loaded.stack.spec.scaling.utilization_ratio:
-                best = self._if_nearer(best, {**best.changes, ("utilizationRatio", ""): ratio}, wanted, tries)
+                best = self._if_nearer(best, {**best.changes, ("utilizationRatio", ""): ratio}, wanted)
         return best
 
-    def _if_nearer(self, best: _Tried, changes: Changes, wanted: float | None, tries: int) -> _Tried:
-        if changes == best.changes or not best.broken(wanted) or len(self._known) >= tries:
+    def _if_nearer(self, best: _Tried, changes: Changes, wanted: float | None) -> _Tried:
+        if changes == best.changes or not best.broken(wanted) or not self._may_try():
             return best
         tried = self._tried(changes)
         return tried if tried is not None and tried.margin(wanted) > best.margin(wanted) else best
 
-    def _less(self, best: _Tried, broke: Mapping[str, int], wanted: float | None, tries: int) -> _Tried:
+    def _less(self, best: _Tried, broke: Mapping[str, int], wanted: float | None) -> None:
         """Warm replicas go again, as few as hold and cost less: between those that broke and those that hold by halves."""
         for warm in self._of(None, "baselineReplicas"):
             if not warm.user_facing:
                 continue
             low, high = broke.get(warm.agent, 0), _count(best.plan, warm.agent)
-            while high - low > 1 and len(self._known) < tries:
+            while high - low > 1 and self._may_try():
                 middle = (low + high) // 2
                 tried = self._tried({**best.changes, ("baselineReplicas", warm.agent): middle})
                 holds = tried is not None and not tried.broken(wanted)
-                if tried is not None and holds and tried.usd_per_month < best.usd_per_month:
+                if tried is not None and holds and tried.price < best.price:
                     best, high = tried, middle
                 else:
                     low = middle
-        return best
 
     def _of(self, deployments: set[str] | None, knob: Knob) -> Iterator[Workload]:
         """Baselines of the deployments whose knob the spec leaves to us."""
@@ -232,12 +311,28 @@ class _Search:
         return self._known[key]
 
     def _simulated(self, changes: Changes, plan: Plan) -> _Tried:
-        question, answers = self._question, []
+        question = self._question
+        answers: list[SimulationAnswer] = []
         for seed in question.seeds:
-            answers.append(simulate(plan, Simulation(traffic=question.traffic, hours=question.hours, seed=seed)))
-            if self._progress is not None:
-                self._progress(len(self._known) * len(question.seeds) + len(answers))
-        return _Tried(changes=changes, plan=plan, answers=tuple(answers))
+            made = len(self._known) * len(question.seeds) + len(answers)
+            asked = Simulation(traffic=question.traffic, hours=self._hours, seed=seed)
+            answers.append(self._run(plan, asked, partial(self._tell, made)))
+            self._tell(made, 1.0)
+        tried = _Tried(changes=changes, plan=plan, answers=tuple(answers))
+        self._requests += tried.requests
+        return tried
+
+    def _tell(self, made: int, share: float) -> None:
+        """So many simulations, and the share of the one that runs."""
+        if self._progress is None:
+            return
+        plans = self._tries
+        if self._known and self._requests:
+            left = math.ceil((self._most_requests - self._requests) / (self._requests / len(self._known)))
+            plans = min(plans, len(self._known) + left)
+        simulations = made + share
+        most = max(plans * len(self._question.seeds), math.ceil(simulations))
+        self._progress(Progressed(simulations=simulations, most=most))
 
     def _values(self, changes: Changes) -> dict[Steps, Data]:
         found: dict[Steps, Data] = {}
@@ -267,7 +362,9 @@ class _Search:
             yield ProofPlan(
                 agent=agent.agent,
                 traffic=question.traffic,
-                hours=rounded(HOURS[question.traffic] if question.hours is None else question.hours),
+                hours=rounded(self._hours),
+                shortened_from_hours=self._shortened_from,
+                is_cut_short=self._is_cut_short,
                 seeds=question.seeds,
                 requests=sum(each.requests for each in found),
                 wanted_ratio=rounded(wanted, 6),
@@ -289,7 +386,7 @@ class _Search:
                 waiting_requests_before=_queue(first.plan, agent.deployment),
                 usd_per_hour=best.usd_per_hour.quantize(_CENT),
                 usd_per_hour_before=first.usd_per_hour.quantize(_CENT),
-                plans=len(self._known) + 1,
+                plans=sum(each is not None for each in self._known.values()),
                 written=said,
                 constraint=None if holds else breaks,
                 need=None if holds else 0.0 if lost else rounded(wanted, 6),

@@ -68,7 +68,8 @@ def pack(catalog: Path | None = None) -> PolicyPack:
             _policy(
                 "secrets-in-clear",
                 "No credential stands in clear in what a program asks for.",
-                lambda seen, _: rules.secrets_in_clear(seen),
+                lambda seen, told: rules.secrets_in_clear(seen, marked=tuple(told.get("marked") or ())),
+                marked={"type": "array", "items": {"type": "string"}, "default": []},
             ),
             StackValidationPolicy(
                 name="budget",

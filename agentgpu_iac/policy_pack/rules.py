@@ -21,6 +21,7 @@ _AWS: Final = "aws"
 _CLUSTER: Final = "aws:eks/cluster:Cluster"
 _NODE_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
 _INSTANCE: Final = "aws:ec2/instance:Instance"
+_PROVIDER: Final = "pulumi:providers:"
 _EVERYBODY: Final = frozenset({"0.0.0.0/0", "::/0"})
 _POD_OWNERS: Final = re.compile(
     r"^kubernetes:.*:(Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod|LeaderWorkerSet)$"
@@ -109,8 +110,14 @@ def unpinned_images(seen: Seen, *, digests: bool = False) -> Iterator[str]:
             yield f"the image {image} of {container.get('name')} in {seen.name} {why}: pin it, agentgpu pin finds the digest"
 
 
-def secrets_in_clear(seen: Seen) -> Iterator[str]:
-    """Credentials in inputs of a resource, and variables whose name says that their value is one."""
+def secrets_in_clear(seen: Seen, *, marked: Sequence[str] = ()) -> Iterator[str]:
+    """Credentials in inputs of a resource, and variables whose name says that their value is one.
+
+    Pulumi's policy library hands over what a program marks as secret without its mark: ``marked`` names the resources that do.
+    A provider is asked for with the credentials that it works with.
+    """
+    if seen.type.startswith(_PROVIDER) or seen.name in marked:
+        return
     if seen.type.startswith("kubernetes:") and seen.type.endswith(":Secret"):
         return
     for container in containers_of(seen):
@@ -123,7 +130,10 @@ def secrets_in_clear(seen: Seen) -> Iterator[str]:
                 )
     for path, text in _texts(seen.inputs, ""):
         if (kind := credential_in(text)) is not None:
-            yield f"{path} of {seen.name} holds {kind}: take it from a Secret, or from the configuration with --secret"
+            yield (
+                f"{path} of {seen.name} holds {kind}: take it from a Secret, or from the configuration with --secret "
+                "and name the resource in marked"
+            )
 
 
 def over_budget(stack: Iterable[Seen], facts: Catalog, *, budget_usd_per_month: Decimal) -> Iterator[str]:
@@ -211,7 +221,7 @@ def _texts(value: Any, path: str, depth: int = _DEPTH) -> Iterator[tuple[str, st
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _texts(inner, f"{path}.{key}" if path else str(key), depth - 1)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, Sequence):
         for index, inner in enumerate(value):
             yield from _texts(inner, f"{path}[{index}]", depth - 1)
 
@@ -221,5 +231,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):
         yield from (each for each in value if isinstance(each, Mapping))

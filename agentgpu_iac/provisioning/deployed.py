@@ -18,7 +18,7 @@ from agentgpu_iac.provisioning.faults import PLAN
 OUTPUT: Final = "agentStack"
 """Name of the stack output that says which plan was carried out."""
 
-_LAST_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
+LAST_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
 """The engine's own call behind StackReference."""
 _ELSEWHERE: Final = "select another Pulumi stack for it, or take the first one down with pulumi destroy"
 
@@ -26,7 +26,7 @@ _ELSEWHERE: Final = "select another Pulumi stack for it, or take the first one d
 def last_outputs() -> Mapping[str, Any]:
     """The outputs of this Pulumi stack's last deployment; empty where there is none."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = pulumi.runtime.invoke(_LAST_OUTPUTS, {"name": name}).value or {}
+    answer = pulumi.runtime.invoke(LAST_OUTPUTS, {"name": name}).value or {}
     return answer.get("outputs") or {}
 
 

@@ -48,6 +48,16 @@ class AgentStackArgs:
     """By node pool, the zone of its on-demand capacity reservation."""
     node_group_generations: dict[str, int] | None = None
     """By node pool, 2 for new node groups in place of the first, then 3."""
+    kubernetes_support: str | None = None
+    """What EKS does at the end of a version's standard support: extended or standard."""
+    vpc_cidr: str | None = None
+    """Address range of the network that is made."""
+    deletion_protection: bool | None = None
+    """Whether EKS refuses to delete the cluster."""
+    protect: bool | None = None
+    """Whether Pulumi refuses to delete it."""
+    session_manager: bool | None = None
+    """Whether sessions may be opened on nodes by Systems Manager."""
     reserve: bool | None = None
     """Whether to reserve on-demand capacity for the baseline's reserved nodes, billed from its creation on."""
     budget_emails: list[str] | None = None
@@ -76,6 +86,8 @@ class AgentStackArgs:
     """Machines of each burst pool that run now, on Spheron or beside a cluster."""
     burst_machines: dict[str, int] | None = None
     """The same by pool, where pools differ."""
+    burst_listed: dict[str, int] | None = None
+    """By pool, how many of them the cluster is told of; the others drain."""
     burst_apart: bool | None = None
     """Whether machines beside the cluster are in a Pulumi stack of their own; this one then makes none."""
     part: str | None = None

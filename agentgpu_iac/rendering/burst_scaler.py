@@ -62,7 +62,7 @@ def burst_scaler_drafts(plan: Plan) -> tuple[Draft, ...]:
     contexts: tuple[Context, ...] = (
         ServiceAccountContext(name=BURST_SCALER_NAME, namespace=plan.stack, labels=its_labels),
         RoleContext(
-            name=BURST_SCALER_NAME, namespace=plan.stack, labels=its_labels, rules=(_config_map_alone(joined),)
+            name=BURST_SCALER_NAME, namespace=plan.stack, labels=its_labels, named_rules=(_config_map_alone(joined),)
         ),
         RoleBindingContext(
             name=BURST_SCALER_NAME,

@@ -44,7 +44,7 @@ _PREFIX_SCORER = ("prefix-cache-scorer", 3)
 """With the weights of the picker's own default; without the last one, requests go where there is most room."""
 
 _READABLE = tuple(
-    (group, resource, (), ("get", "list", "watch"))
+    (group, resource, ("get", "list", "watch"))
     for group, resource in (
         ("", "pods"),
         ("inference.networking.k8s.io", "inferencepools"),
@@ -137,8 +137,10 @@ class RoleContext(Context):
     name: str
     namespace: str
     labels: Pairs
-    rules: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...]
-    """API group, resource, the names that are meant (none: all), and what may be done with them."""
+    rules: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """API group, resource, and what may be done with all of them."""
+    named_rules: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = ()
+    """API group, resource, the names that are meant, and what may be done with those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

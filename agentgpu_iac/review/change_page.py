@@ -227,8 +227,12 @@ def _agent(found: PlanDiff, name: str, deployment: str) -> Iterator[Block]:
                 if change.deployment == deployment or any(f"[{each}]" in change.field for each in names)
             ),
             "files": None,
-            "new_warnings": tuple(each for each in found.new_warnings if any(f"] {one}: " in each for one in names)),
-            "gone_warnings": tuple(each for each in found.gone_warnings if any(f"] {one}: " in each for one in names)),
+            "new_warnings": tuple(
+                each for each in found.new_warnings if any(f"] {agent}: " in each for agent in names)
+            ),
+            "gone_warnings": tuple(
+                each for each in found.gone_warnings if any(f"] {agent}: " in each for agent in names)
+            ),
         }
     )
     blocks = tuple(block for part in TOPICS.values() if part is not _flags for block in part(whose))

@@ -78,6 +78,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.MachinePoolScaling: ("node_pool",),
     p.MachineTrigger: ("name",),
     p.SystemPod: ("name",),
+    p.TuningSetting: ("name",),
     p.ProofPlan: ("agent",),
     p.NinePlan: ("wanted_ratio",),
     Quantile: ("percent",),

@@ -47,6 +47,8 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
     first = shown[0]
     requests = sum(each.requests for each in shown)
     text = f"Simulated: {requests:,} requests, {first.traffic}, {first.hours:g} h for each of {len(first.seeds)} seeds."
+    if first.shortened_from_hours is not None:
+        text += f" {first.traffic} has {first.shortened_from_hours:g} h of its own; its requests are many, so less was simulated."
     text += f" {first.plans} plans were simulated; an hour of this traffic costs USD {first.usd_per_hour:,.2f}"
     text += (
         "." if first.usd_per_hour == first.usd_per_hour_before else f", and {first.usd_per_hour_before:,.2f} before."
@@ -58,6 +60,10 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
     for each in shown:
         if each.constraint is not None:
             yield Paragraph(text=_refusal(each), tone="over")
+    if first.is_cut_short:
+        yield Paragraph(
+            text="The search ended with the requests that it may simulate; plan with --hours for less of each and more plans."
+        )
     if first.written:
         yield Paragraph(text=f"Changed until it held; to keep it, write into the spec: {first.written}")
     if plan.nines:
@@ -75,7 +81,7 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
             rows=tuple(
                 (
                     f"{each.wanted_ratio:.6g}",
-                    "yes" if each.holds else "no",
+                    "yes" if each.holds else "no" if each.has_enough_requests else "too few requests to tell",
                     f"{each.low_ratio:.3%}",
                     str(each.warm_replicas),
                     f"{each.usd_per_month:,.2f}",

@@ -126,6 +126,7 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
     "hosts.secrets": "a Secret that is read",
     "hosts.proxy": "whom the proxy sends requests to, and which paid API it asks",
     "hosts.kernelSettings": "how the machine is set up",
+    "hosts.tuning": "what tune.sh would set",
     "hosts.prometheus": "a program on the machine",
     "hosts.dcgmExporter": "a program on the machine",
     "hosts.grafana": "a program on the machine",

@@ -15,6 +15,8 @@ _CALM_S, _HIGH_S, _PERIOD_S = 600.0, 1200.0, 3600.0
 """``bursty``: ten minutes of normal load, the climb, twenty minutes at the peak, and back, every hour."""
 _FLASH_AT_S = 60.0
 """``flash``: nobody, and a minute later everybody."""
+_AFTER_S = 120.0
+"""What is looked at of a burst at least."""
 CRON_EVERY_S: Final = 600.0
 CRON_WITHIN_S: Final = 60.0
 """``cron``: conversations that start within a minute, every ten."""
@@ -48,6 +50,18 @@ def profile(traffic: Traffic, *, normal: float, peak: float, ramp_s: float, hour
         points += [Point(start, normal), Point(start + _CALM_S, normal), Point(top, peak), Point(top + _HIGH_S, peak)]
         points += [Point(top + _HIGH_S + ramp_s, normal)]
     return tuple(point for point in points if point.at_s <= end_s) or (Point(0, normal),)
+
+
+def least_hours(traffic: Traffic, ramp_s: float) -> float:
+    """The shortest time that has the burst in it, and some minutes after: less of it would prove nothing."""
+    seconds: dict[Traffic, float] = {
+        "bursty": _CALM_S + ramp_s + _AFTER_S,
+        "ramp": _AFTER_S,
+        "flash": _FLASH_AT_S + _AFTER_S,
+        "cron": CRON_EVERY_S,
+        "office-day": 3600.0 * next(hour for hour, part in _DAY if part >= 1.0) + _AFTER_S,
+    }
+    return seconds[traffic] / 3600
 
 
 def _days(hours: float) -> Iterator[tuple[int, float, float]]:

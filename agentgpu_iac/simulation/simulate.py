@@ -18,6 +18,7 @@ from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS,
 from agentgpu_iac.simulation.reporting import report
 from agentgpu_iac.simulation.sessions import Ask, Session, Talk, TurnClass
 from agentgpu_iac.simulation.traces import Trace, TraceRequest
+from agentgpu_iac.simulation.volume import session_counts
 
 _MOST_WARM_UP_S = 900.0
 """Longest time in which sessions begin one after another before anything is measured."""
@@ -25,6 +26,8 @@ _LEAST_WARM_UP_S = 60.0
 MOST_HOURS = 24.0 * 7
 """Longest time that is simulated: a week."""
 _ROUNDING_S = 1e-6
+_MOST_SENT = 10_000_000
+"""Requests of a trace that are sent: about a quarter of an hour of one core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +178,7 @@ def _on_sessions(
     fleet.children(lambda agent, turns, seed: talks[agent].session(f"{seed}", turns=turns))
     started = {each.agent for agent in agents if agent.talk is not None for each in agent.talk.fan_out}
     for agent in agents:
-        normal, peak = _sessions(agent, deployments[agent.deployment].baseline, is_started=agent.name in started)
+        normal, peak = session_counts(agent, deployments[agent.deployment].baseline, is_started=agent.name in started)
         assert agent.talk is not None  # noqa: S101 - of those that are simulated
         points = profile(asked.traffic, normal=normal, peak=peak, ramp_s=agent.talk.traffic.ramp_s, hours=hours)
         chance = Random(f"{asked.seed}/{agent.name}/begin")
@@ -213,20 +216,6 @@ def _conversation_s(workload: Workload) -> float:
     return _LEAST_WARM_UP_S if workload.pace is None else workload.pace.conversation_s
 
 
-def _sessions(agent: AgentPlan, baseline: Workload, *, is_started: bool) -> tuple[float, float]:
-    """(normal, peak) sessions of an agent: as its daily volume makes, where those are more than the spec's.
-
-    Sub-agents' come from who starts them.
-    """
-    if is_started:
-        return 0.0, 0.0
-    normal, peak = float(agent.sessions_concurrent), float(agent.sessions_peak)
-    if baseline.pace is not None and baseline.sessions_concurrent:
-        normal *= max(1.0, baseline.pace.normal_sessions / baseline.sessions_concurrent)
-        peak *= max(1.0, baseline.pace.peak_sessions / baseline.sessions_peak)
-    return normal, peak
-
-
 def _on_trace(
     plan: Plan,
     asked: Simulation,
@@ -242,6 +231,9 @@ def _on_trace(
     rate = asked.requests_per_s
     if rate is None:
         rate = _normal_rate(agent, baseline) or trace.requests_per_s
+    if rate * hours * 3600 > _MOST_SENT:
+        message = f"makes {rate * hours * 3600:,.0f} requests in {hours:g} h, and {_MOST_SENT:,} are the most that is simulated"
+        raise BadInput.one("--request-rate", message, hint="write a lower one, or a lower --hours")
     sent = _Sent(trace, Talk(agent), rate, baseline.max_model_len, asked.seed, hours * 3600)
     fleet = Fleet(
         plan,
@@ -284,7 +276,7 @@ def _normal_rate(agent: AgentPlan, baseline: Workload) -> float:
     pace = baseline.pace
     if pace is None:
         return 0.0
-    normal, _ = _sessions(agent, baseline, is_started=False)
+    normal, _ = session_counts(agent, baseline, is_started=False)
     return normal / (pace.request_s + pace.pause_s)
 
 

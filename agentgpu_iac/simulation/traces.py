@@ -31,7 +31,6 @@ MOST_TOKENS: Final = 10_000_000
 BLOCK_TOKENS: Final = 512
 """Tokens of one hash of Mooncake and aiperf."""
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0}
-_MOST_SPAN_S: Final = 400 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def read_trace(path: Path) -> Trace:
         TraceRequest(each.at_s - start, each.prompt_tokens, each.output_tokens, each.session, each.shared_tokens)
         for each in found
     )
-    if requests[-1].at_s > _MOST_SPAN_S:
+    if requests[-1].at_s > servegen.MOST_SPAN_S + servegen.WINDOW_S:  # of several files; each has its line
         raise BadInput.one(source, f"spans {requests[-1].at_s / 86_400:,.0f} days, and 400 are the most that is read")
     return Trace(source=path.name, layout=layout, requests=requests)
 
@@ -128,6 +127,10 @@ def _read(file: BufferedReader, source: str) -> tuple[str, list[TraceRequest]]:
             places = {name: folded[name.casefold()] for name in needed}
             session = folded.get("session id")
             return layout, list(_csv_lines(lines, source, places, session, layout))
+    nearest = max(_CSV.values(), key=lambda needed: sum(name.casefold() in folded for name in needed))
+    missing = [name for name in nearest if name.casefold() not in folded]
+    if len(missing) < len(nearest):
+        _fault(source, 1, "", f"has no column {', '.join(missing)} beside {', '.join(columns)}")
     known = "; ".join(f"{layout}: {', '.join(needed)}" for layout, needed in _CSV.items())
     message = f"its first line is no header of a trace that is known: {shortened(first) or 'empty'}"
     raise BadInput(
@@ -147,16 +150,14 @@ def _csv_lines(
     when, prompt, output = places
     time: Callable[[str], float] = _date_s if layout == "azure" else float
     contexts: dict[str, tuple[int, int]] = {}
-    before = -math.inf
-    for number, row in enumerate(csv.reader(lines), start=2):
+    order = servegen.Order(source)
+    for number, row in servegen.rows(lines, source, read=1):
         if not row:
             continue
         if number > MOST_REQUESTS:
             raise BadInput.one(source, f"holds more than {MOST_REQUESTS:,} requests, the most that is read")
         at_s = _time(_cell(row, places[when], source, number, when), time, source, number, when)
-        if at_s < before:
-            _fault(source, number, when, "lies before the line before it; sort the file by time")
-        before = at_s
+        order.check(at_s, number, when)
         tokens = _tokens(_cell(row, places[prompt], source, number, prompt), source, number, prompt)
         answer = _tokens(_cell(row, places[output], source, number, output), source, number, output)
         if not answer:
@@ -179,9 +180,9 @@ def _cell(row: list[str], place: int, source: str, line: int, name: str) -> str:
 def _time(text: Any, read: Callable[[Any], float], source: str, line: int, name: str) -> float:
     try:
         found = read(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         _fault(source, line, name, f"is no time: {shortened(str(text))!r}")
-    if not math.isfinite(found) or found < 0:
+    if not math.isfinite(found) or found < 0 or isinstance(text, bool):
         _fault(source, line, name, f"is no time from 0 on: {shortened(str(text))!r}")
     return found
 
@@ -189,7 +190,7 @@ def _time(text: Any, read: Callable[[Any], float], source: str, line: int, name:
 def _tokens(value: Any, source: str, line: int, name: str) -> int:
     try:
         found = float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         _fault(source, line, name, f"is no number of tokens: {shortened(str(value))!r}")
     if not 0 <= found <= MOST_TOKENS or isinstance(value, bool):
         _fault(source, line, name, f"is {shortened(str(value))}; write 0 to {MOST_TOKENS:,} tokens")
@@ -237,7 +238,7 @@ def _json_lines(first: str, rest: Iterator[str], source: str) -> Iterator[TraceR
     blocks = _Blocks()
     sessions: dict[str, tuple[int, float, int]] = {}
     """session -> (number, end of its last request as far as is known, context)"""
-    before = -math.inf
+    order, started = servegen.Order(source), servegen.Order(source)
 
     def every() -> Iterator[str]:
         yield first
@@ -258,15 +259,14 @@ def _json_lines(first: str, rest: Iterator[str], source: str) -> Iterator[TraceR
                 at_s = last_s + _time(row["delay"], float, source, number, "delay") / 1000
             else:
                 at_s = _time(_field(row, "timestamp", source, number), float, source, number, "timestamp") / 1000
+            started.check_span(at_s, number, "delay" if "delay" in row else "timestamp")
             sessions[name] = (key, at_s, context + prompt + output)
             yield TraceRequest(at_s, max(1, context + prompt), max(1, output), key, context)
             continue
         at_s = _time(_field(row, "timestamp", source, number), float, source, number, "timestamp") / 1000
-        if at_s < before:
-            _fault(source, number, "timestamp", "lies before the line before it; sort the file by time")
-        before = at_s
+        order.check(at_s, number, "timestamp")
         hashes = row.get("hash_ids", [])
-        if not isinstance(hashes, list) or not all(isinstance(each, int) for each in hashes):
+        if not isinstance(hashes, list) or not all(type(each) is int for each in hashes):
             _fault(source, number, "hash_ids", "is no list of whole numbers")
         key, found = blocks.place(hashes, number)
         yield TraceRequest(at_s, max(1, prompt), max(1, output), key, min(found * BLOCK_TOKENS, max(0, prompt - 1)))

@@ -29,6 +29,7 @@ _BY_KEY: Final[Mapping[str, Any]] = {
     "maxModelLen": 8192,
     "maxNumBatchedTokens": 4096,
     "maxNumSeqs": 32,
+    "maxWaitingRequests": 64,
     "name": "support",
     "namespace": "agents",
     "opens": "08:00",
@@ -54,6 +55,8 @@ _BY_KEY: Final[Mapping[str, Any]] = {
 """By the key, wherever it stands."""
 
 _BY_PLACE: Final[Mapping[str, Any]] = {
+    "MachineScaler.image": f"registry.example.com/agents/burst@{_DIGEST}",
+    "MachineScaler.pulumiStack": "burst",
     "AccountQuota.code": "L-417A185B",
     "AccountQuota.vcpus": 192,
     "Agent.e2eMs": 8000,

@@ -22,7 +22,7 @@ def test_a_model_by_its_id_in_any_case(reference):
     assert CATALOG.model(reference).id == "Qwen/Qwen3-14B"
 
 
-@pytest.mark.parametrize("reference", ["h100-sxm", "H100 SXM", "h100 sxm"])
+@pytest.mark.parametrize("reference", ["h100-sxm", "H100 SXM", "h100 sxm", "H100-SXM"])
 def test_an_accelerator_by_its_id_or_the_name_that_people_call_it_by(reference):
     assert CATALOG.accelerator(reference).id == "h100-sxm"
 
@@ -35,7 +35,6 @@ def test_an_accelerator_by_its_id_or_the_name_that_people_call_it_by(reference):
         ("model", "tencent/Hy3", "the number of layers is unknown"),
         ("model", "missing.json", "cannot be read"),
         ("accelerator", "h100-sxn", r"did you mean 'h100-sxm'\?"),
-        ("accelerator", "H100-SXM", r"did you mean 'h100-sxm'\?"),
         ("provider", "awz", r"did you mean 'aws'\?"),
         ("release", "ollama", "no release of engine 'ollama'"),
     ],

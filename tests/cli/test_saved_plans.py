@@ -138,8 +138,8 @@ def test_check_says_what_would_happen_and_writes_nothing(saved: dict[str, Any]) 
     Path("out/base/namespace-demo.yaml").unlink()
     Path("out/base/resourcequota-demo.yaml").write_text("edited")
     inventory = json.loads(Path("out/.agentgpu-inventory.json").read_text())
-    Path("out/old.yaml").write_text("old")
-    inventory["files"]["old.yaml"] = "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4"
+    Path("out/base/old.yaml").write_text("old")
+    inventory["files"]["base/old.yaml"] = "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4"
     Path("out/.agentgpu-inventory.json").write_text(json.dumps(inventory))
     before = files_of("out")
     answer = agentgpu("render", "stack.yaml", "--check", "out", "-f", "json")
@@ -148,11 +148,11 @@ def test_check_says_what_would_happen_and_writes_nothing(saved: dict[str, Any]) 
         "directory": "out",
         "added": ["base/namespace-demo.yaml"],
         "changed": ["base/resourcequota-demo.yaml"],
-        "deleted": ["old.yaml"],
+        "deleted": ["base/old.yaml"],
         "refused": ["base/resourcequota-demo.yaml: was edited since we wrote it"],
     }
     assert agentgpu("render", "stack.yaml", "--check", "out").out == (
-        "would write base/namespace-demo.yaml\nwould change base/resourcequota-demo.yaml\nwould delete old.yaml\n"
+        "would write base/namespace-demo.yaml\nwould change base/resourcequota-demo.yaml\nwould delete base/old.yaml\n"
         "would refuse without --force: base/resourcequota-demo.yaml: was edited since we wrote it\n"
     )
     assert files_of("out") == before

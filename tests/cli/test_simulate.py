@@ -52,6 +52,18 @@ def test_what_cannot_be_asked(plan, options, said):
     assert (answer.code, said in answer.err) == (2, True), answer.err
 
 
+def test_a_trace_with_a_fault_or_too_much_of_it(plan, tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2026-01-01 00:00:00,15,3\n2026-01-02 00:00:00,-15,3\n")
+    answer = agentgpu("simulate", plan, "--traffic", trace)
+    assert answer.code == 2
+    assert f"{trace}:3:1: ContextTokens: is -15; write 0 to 10,000,000 tokens" in answer.err
+    trace.write_text(trace.read_text().replace("-15", "15"))
+    answer = agentgpu("simulate", plan, "--traffic", trace, "--request-rate", "1e6")
+    assert answer.code == 2
+    assert "10,000,000 are the most that is simulated" in answer.err
+
+
 def test_a_plan_of_before_is_told_to_be_made_again(tmp_path):
     old = tmp_path / "old.json"
     old.write_text(plan_text(fleets.changed(fleets.small_plan(), step_times=None)))

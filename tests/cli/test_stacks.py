@@ -165,10 +165,11 @@ def test_validate_tells_every_fault_in_words_and_as_data() -> None:
     assert data.data["valid"] is False
     assert [(one["line"], one["column"], one["path"]) for one in data.data["faults"]] == [
         (7, 21, "spec.agents[0].latencyClass"),
+        (8, 14, "spec.agents[0].model"),
         (9, 30, "spec.agents[0].sessions.concurrent"),
     ]
     assert all(set(one) == {"source", "line", "column", "path", "message", "hint"} for one in data.data["faults"])
-    assert len(words.err.splitlines()) == 2
+    assert len(words.err.splitlines()) == 3
 
 
 def test_validate_knows_the_catalog() -> None:
@@ -368,8 +369,8 @@ def test_a_stack_and_its_printed_plan_are_the_same() -> None:
 def test_a_difference_in_each_format(larger: Path) -> None:
     table = agentgpu("diff", CUSTOMER_SERVICE, larger)
     assert (table.code, table.err) == (0, "")
-    assert table.out.startswith("Baseline: USD ")
-    assert "\nworkload support\n----------------\nfield " in table.out
+    assert re.match(r"customer-service: \+[0-9,.]+ USD a month\n-+\n- Baseline: USD ", table.out)
+    assert "\nworkload support\n----------------\nfield " in agentgpu("diff", CUSTOMER_SERVICE, larger, "--all").out
     data = agentgpu("diff", CUSTOMER_SERVICE, larger, "-f", "json").data
     assert data["baselineDeltaUsdPerMonth"] == pytest.approx(
         data["baselineUsdPerMonthAfter"] - data["baselineUsdPerMonthBefore"]

@@ -32,7 +32,7 @@ def may_mount() -> bool:
     return os.getuid() == 0 and subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 
-mounts = pytest.mark.skipif(not may_mount(), reason="no right to mount a file system")
+MOUNTS = pytest.mark.skipif(not may_mount(), reason="no right to mount a file system")
 
 
 def in_a_world_of_its_own(script: str, *words: Path) -> str:
@@ -56,7 +56,8 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-@mounts
+@pytest.mark.optional
+@MOUNTS
 def test_a_full_disk_is_no_fault_of_the_one_who_asks_and_leaves_nothing_half(tmp_path: Path, plan: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -76,7 +77,8 @@ def test_a_full_disk_is_no_fault_of_the_one_who_asks_and_leaves_nothing_half(tmp
     assert said.endswith("\n[]\n")
 
 
-@mounts
+@pytest.mark.optional
+@MOUNTS
 def test_nothing_to_change_in_a_read_only_tree_is_success_and_a_change_is_not(tmp_path: Path, plan: Path) -> None:
     said = in_a_world_of_its_own(
         """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from agentgpu_iac.cli.files import write_whole
-from agentgpu_iac.errors import OwnershipConflict
+from agentgpu_iac.cli.files import write_new, write_whole
+from agentgpu_iac.cli.stacks import new_files
+from agentgpu_iac.errors import BadInput, OwnershipConflict
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.inventory import INVENTORY, STAGING, read_inventory, sha256
 from agentgpu_iac.rendering.write import difference, write
@@ -67,6 +70,46 @@ def test_a_saved_plan_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> 
             break
         assert ended == KILLED
     assert 1 < number < MOST - 1
+
+
+def test_a_new_file_is_whole_or_not_there_whenever_its_writer_is_killed(tmp_path: Path) -> None:
+    for number in range(MOST):
+        path = tmp_path / f"{number}.yaml"
+        ended = killed_at(number, lambda path=path: write_new(path, "new" * 1000))  # type: ignore[misc]
+        assert not path.exists() or path.read_text() == "new" * 1000
+        if not ended:
+            assert path.exists()
+            break
+        assert ended == KILLED
+    assert 1 < number < MOST - 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_replaces_none_and_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    path = tmp_path / "a.yaml"
+    write_new(path, "first")
+    with pytest.raises(BadInput, match=r"a\.yaml: cannot be written: File exists"):
+        write_new(path, "second")
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"a.yaml": "first"}
+    with pytest.raises(BadInput, match=r"gone/a\.yaml: cannot be written: No such file"):
+        write_new(tmp_path / "gone" / "a.yaml", "third")
+
+
+def no_links(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def test_of_new_files_all_are_written_or_none(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "deep").write_text("theirs")
+    wanted = {tmp_path / "a.yaml": "a", tmp_path / "taken" / "deep" / "b.yaml": "b"}
+    with pytest.raises(BadInput, match="cannot be written"):
+        new_files(wanted)
+    assert on_disk(tmp_path) == {"taken/deep": b"theirs"}
 
 
 @pytest.mark.parametrize("path", [".git/config", ".git/hooks/pre-commit", "base/.GIT/config", ".git./x", "git~1/x"])

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.operations.findings import Finding
+from agentgpu_iac.operations.report import report
 from agentgpu_iac.operations.snapshot import Snapshot
 from tests.operations.scenes import (
     DEPLOYMENT,
     FILLER,
+    NOW,
     POD,
     POOL,
     down,
@@ -17,6 +21,7 @@ from tests.operations.scenes import (
     judged,
     merged,
     node,
+    planned,
     pod,
     ref,
     tiered,
@@ -25,6 +30,7 @@ from tests.operations.scenes import (
     waiting,
     with_object,
 )
+from tests.plans import make_plan
 
 GPU_SHORT = (
     "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) didn't match Pod's node affinity/selector."
@@ -32,9 +38,35 @@ GPU_SHORT = (
 NO_MATCH = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. preemption: not helpful."
 
 
-def only(snapshot: Snapshot, overlay: str = "node-groups") -> Finding:
-    """The one finding about the Deployment."""
-    [found] = [each for each in judged(snapshot, overlay=overlay).findings if each.object == "Deployment demo/support"]
+INSTEAD = (
+    "; planned anew with accelerators.deny: [l40s] it would be (support: 1 x 1 H100 on p5.4xlarge, +1,200 USD a month)"
+)
+
+
+def with_alternatives() -> p.Plan:
+    """A plan that knows a dearer machine for its agent, and one for another agent."""
+
+    def other(agent: str, accelerator: str, machine: str) -> p.Alternative:
+        return p.Alternative(
+            agent=agent,
+            description=f"1 x 1 {accelerator.upper()} on {machine}",
+            accelerator=accelerator,
+            instance_type=machine,
+            replicas=1,
+            usd_per_month=Decimal(3000),
+            delta_usd_per_month=Decimal(1200),
+            note="dearer",
+        )
+
+    plan = make_plan()
+    others = (other("support", "l40s", "g6e.2xlarge"), other("support", "h100", "p5.4xlarge"), other("x", "l4", "g6"))
+    return plan.model_copy(update={"cost": plan.cost.model_copy(update={"alternatives": others})})
+
+
+def only(snapshot: Snapshot, overlay: str = "node-groups", plan: p.Plan | None = None) -> Finding:
+    """The one finding about the Deployment. A plan of the test's own renders what the scenes' plan does."""
+    findings = report(plan or make_plan(), planned(overlay=overlay), snapshot, NOW).findings
+    [found] = [each for each in findings if each.object == "Deployment demo/support"]
     return found
 
 
@@ -95,6 +127,22 @@ def test_a_quota_of_the_provider_is_quota_and_not_capacity() -> None:
     found = only(replace(base, pods=(unplaced(NO_MATCH),), node_claims=(limited,)), "karpenter")
     assert found.reason == "quota"
     assert "higher quota in us-east-1" in found.hint
+
+
+def test_what_the_provider_has_none_of_is_told_with_the_plan_s_alternatives() -> None:
+    """Of the Cluster Autoscaler as of Karpenter: both leave a pod without a node."""
+    vain = "pod didn't trigger scale-up: 1 in backoff after failed scale-up"
+    told = event("NotTriggerScaleUp", vain, component="cluster-autoscaler")
+    snapshot = replace(down(unplaced(NO_MATCH), nodes=()), events=(told,))
+    plan = with_alternatives()
+    found = only(snapshot, plan=plan)
+    assert (found.reason, found.detail) == ("capacity", vain)
+    assert "the provider did not start one" in found.message
+    base = with_object(replace(healthy(overlay="karpenter"), nodes=()), DEPLOYMENT, status={"readyReplicas": 0})
+    none_left = claim("LaunchFailed", "InsufficientInstanceCapacity: all requested instance types were unavailable")
+    karpenter = replace(base, pods=(unplaced(NO_MATCH),), node_claims=(none_left,))
+    for hint in (found.hint, only(karpenter, "karpenter", plan).hint):
+        assert hint.endswith(INSTEAD)
 
 
 def test_a_node_pool_at_its_limit_is_told() -> None:

@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
-OF_VIEW = {"", "apps", "autoscaling", "networking.k8s.io", "policy"}
+OF_VIEW = {"", "apps", "autoscaling", "batch", "networking.k8s.io", "policy"}
 """Groups of namespaced kinds that the cluster's own role ``view`` covers."""
 NOT_READ = {
     "argoproj.io", "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io",  # where the GitOps tool runs

@@ -303,6 +303,7 @@ OVERRIDES: dict[str, tuple[float, Any]] = {
     "requiredOutputTokensPerS": (50.0, lambda one: one.throughput.required_output_tokens_per_s),
     "requiredPrefillTokensPerS": (60.0, lambda one: one.throughput.required_prefill_tokens_per_s),
     "baselineReplicas": (4, lambda one: one.replicas.min),
+    "maxWaitingRequests": (7, lambda one: one.admission.max_waiting_requests),
     "coldStartS": (1234.0, lambda one: one.cold_start_s.total),
 }
 COMPUTED = {

@@ -2,30 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
 import pytest
 
-from agentgpu_iac.planning.proving import Question, proven
+from agentgpu_iac.planning import proving
+from agentgpu_iac.planning.proving import NINES, Progressed, Question, proven
+from agentgpu_iac.review.blocks import plain_text
+from agentgpu_iac.review.proof_view import proof_blocks
+from agentgpu_iac.simulation.outcome import AgentOutcome, DeploymentOutcome, SimulationAnswer
 from tests.planning import scenes
 
 QUICK = Question(traffic="ramp", hours=0.01, seeds=(1, 2))
-
-
-@pytest.fixture(scope="module")
-def broken():
-    """A stack whose measured figures flatter it: one replica is planned for what it cannot carry in time."""
-    flattered = scenes.make_agent(
-        sessions={"concurrent": 60},
-        conversation={"thinkTimeS": 0, "outputTokensPerTurn": 100},
-        tpotMs=32,
-        overrides={
-            "tpotMs": 10,
-            "ttftMs": 50,
-            "maxNumSeqs": 60,
-            "outputTokensPerS": 20000,
-            "prefillTokensPerS": 200000,
-        },
+SEATS = {"overrides": {"maxNumSeqs": 4}}
+FIXED = scenes.load(scenes.make_agent(sessions={"concurrent": 12}, **SEATS))
+"""Three warm replicas of four seats each."""
+WIDE = scenes.load(scenes.make_agent(sessions={"concurrent": 12}, overrides={"maxNumSeqs": 8}))
+"""Two warm replicas of eight seats each."""
+BURSTING = scenes.load(
+    scenes.make_agent(
+        latencyClass="background",
+        sessions={"concurrent": 4, "peak": 24},
+        traffic={"rampS": 900},
+        ttftMs=2000,
+        **SEATS,
     )
-    return scenes.load(flattered)
+)
+"""One warm replica, and a burst tier."""
+
+
+def faked(share: Callable[..., float], *, refused: int = 0, lost: Callable[..., int] | int = 0, requests: int = 10_000):
+    """A simulation whose share of requests inside the budgets follows from what is planned."""
+
+    def run(plan, asked, progress) -> SimulationAnswer:
+        warm = plan.workloads[0]
+        burst = next((each for each in plan.workloads if each.tier == "burst"), None)
+        knobs: dict[str, Any] = {
+            "warm": warm.replicas.max,
+            "burst": 0 if burst is None else burst.replicas.max,
+            "queue": warm.admission.max_waiting_requests,
+            "ratio": None if burst is None or burst.scaling is None else burst.scaling.utilization_ratio,
+        }
+        run.seen.append((knobs, asked))
+        progress(0.5)
+        agents = tuple(
+            AgentOutcome.model_construct(
+                agent=each.name,
+                deployment=each.deployment,
+                requests=requests,
+                refused=refused,
+                retried=refused,
+                lost=lost(**knobs) if callable(lost) else lost,
+                percentile=95.0,
+                inside_ttft_ratio=share(**knobs),
+                inside_tpot_ratio=None,
+            )
+            for each in plan.served_agents
+        )
+        deployments = (
+            DeploymentOutcome.model_construct(
+                deployment=warm.agent, most_burst_replicas=knobs["burst"], usd=Decimal(knobs["warm"] + knobs["burst"])
+            ),
+        )
+        return SimulationAnswer.model_construct(hours=asked.hours, agents=agents, deployments=deployments)
+
+    run.seen = []
+    return run
 
 
 def test_a_plan_that_holds_carries_its_proof():
@@ -37,31 +82,178 @@ def test_a_plan_that_holds_carries_its_proof():
     assert proof.wanted_ratio == 0.95 <= proof.low_ratio <= (proof.inside_ttft_ratio or 0)
     assert proof.warm_replicas == proof.warm_replicas_before == 1
     assert proof.requests > 0
+    assert (proof.plans, proof.is_cut_short, proof.shortened_from_hours) == (1, False, None)
 
 
-def test_warm_replicas_are_added_until_it_holds(broken):
-    plan = proven(broken, scenes.CATALOG, QUICK)
-    (proof,) = plan.proof
-    assert proof.warm_replicas > proof.warm_replicas_before
-    assert plan.workloads[0].replicas.max == proof.warm_replicas
-    assert proof.holds
-
-
-def test_what_the_spec_sets_stays(broken):
-    fixed = scenes.load(
-        scenes.make_agent(
-            sessions={"concurrent": 60},
-            conversation={"thinkTimeS": 0, "outputTokensPerTurn": 100},
-            tpotMs=32,
-            overrides={
-                "tpotMs": 10,
-                "ttftMs": 50,
-                "maxNumSeqs": 60,
-                "outputTokensPerS": 20000,
-                "prefillTokensPerS": 200000,
-                "baselineReplicas": 1,
-            },
-        )
+def test_a_plan_that_flatters_itself_breaks_and_what_the_spec_sets_stays():
+    """Its measured figures say that one replica carries in time what it cannot."""
+    overrides = {
+        "tpotMs": 10,
+        "ttftMs": 50,
+        "maxNumSeqs": 60,
+        "outputTokensPerS": 20000,
+        "prefillTokensPerS": 200000,
+        "baselineReplicas": 1,
+    }
+    flattered = scenes.make_agent(
+        sessions={"concurrent": 60},
+        conversation={"thinkTimeS": 0, "outputTokensPerTurn": 100},
+        tpotMs=32,
+        overrides=overrides,
     )
-    (proof,) = proven(fixed, scenes.CATALOG, QUICK).proof
-    assert (proof.holds, proof.warm_replicas) == (False, 1)
+    (proof,) = proven(scenes.load(flattered), scenes.CATALOG, QUICK).proof
+    assert (proof.holds, proof.warm_replicas, proof.constraint) == (False, 1, "inside-tpot")
+
+
+@pytest.mark.parametrize("needed", [4, 5, 7])
+def test_as_few_warm_replicas_as_hold(needed):
+    """A quarter more until it holds, then by halves between those that broke and those that hold."""
+    run = faked(lambda warm, **_: 0.99 if warm >= needed else 0.9)
+    plan = proven(FIXED, scenes.CATALOG, QUICK, run=run)
+    (proof,) = plan.proof
+    assert proof.holds
+    assert (proof.warm_replicas_before, proof.warm_replicas, plan.workloads[0].replicas.max) == (3, needed, needed)
+    assert f"baselineReplicas: {needed}" in proof.written
+    assert len({seen[0]["warm"] for seen in run.seen}) == len(run.seen) / len(QUICK.seeds) == proof.plans
+
+
+def test_a_queue_that_costs_nothing_comes_before_replicas_that_do():
+    for needed in (2, 4):  # none may wait as planned: a quarter and half of eight seats
+
+        def share(warm, queue, needed=needed, **_):
+            return 0.99 if warm > 1 and queue >= needed else 0.9 + queue / 10_000
+
+        run = faked(share, refused=3)
+        (proof,) = proven(WIDE, scenes.CATALOG, QUICK, run=run).proof
+        assert (proof.holds, proof.waiting_requests_before, proof.waiting_requests) == (True, 0, needed)
+        assert proof.warm_replicas == proof.warm_replicas_before == 2
+    run = faked(lambda warm, **_: 0.99 if warm > 2 else 0.9)
+    proven(WIDE, scenes.CATALOG, QUICK, run=run)
+    assert {seen[0]["queue"] for seen in run.seen} == {0}, "nothing was refused, so no queue is longer"
+
+
+@pytest.mark.parametrize("needed", [0.5, 0.3])
+def test_an_earlier_call_for_replicas_comes_before_more_of_them(needed):
+    run = faked(lambda ratio, **_: 0.99 if ratio <= needed else 0.9 + (1 - ratio) / 100)
+    (proof,) = proven(BURSTING, scenes.CATALOG, QUICK, run=run).proof
+    assert proof.holds
+    assert (proof.utilization_ratio, proof.warm_replicas) == (needed, proof.warm_replicas_before)
+    assert proof.written == f"scaling: {{utilizationRatio: {needed}}}"
+
+
+def test_what_the_spec_says_of_queue_and_threshold_stays():
+    agent = scenes.make_agent(
+        latencyClass="background",
+        sessions={"concurrent": 4, "peak": 24},
+        traffic={"rampS": 900},
+        ttftMs=2000,
+        overrides={"maxNumSeqs": 4, "baselineReplicas": 1, "burstReplicas": 5, "maxWaitingRequests": 2},
+    )
+    run = faked(lambda **_: 0.5, refused=3)
+    plan = proven(scenes.load(agent, scaling={"utilizationRatio": 0.9}), scenes.CATALOG, QUICK, run=run)
+    assert (plan.proof[0].holds, plan.proof[0].plans, plan.proof[0].written) == (False, 1, "")
+
+
+def test_where_none_holds_the_nearest_and_cheapest_is_kept(monkeypatch):
+    """More replicas than four make it worse (as they do to a cache that follows its session): the last one is not the best."""
+    monkeypatch.setattr(proving, "_MOST_PLANS", 4)
+    run = faked(lambda warm, **_: 0.94 if warm == 4 else 0.9)
+    (proof,) = proven(FIXED, scenes.CATALOG, QUICK, run=run).proof
+    assert (proof.holds, proof.warm_replicas, proof.low_ratio) == (False, 4, 0.94)
+    assert (proof.constraint, proof.need, proof.limit) == ("inside-ttft", 0.95, 0.94)
+    run = faked(lambda **_: 0.9)
+    (proof,) = proven(FIXED, scenes.CATALOG, QUICK, run=run).proof
+    assert (proof.warm_replicas, proof.written) == (3, "")
+
+
+def test_what_to_write_names_each_place_once():
+    """A queue and more replicas: both stand below the one ``overrides`` of their agent."""
+    run = faked(lambda warm, queue, **_: 0.99 if warm > 2 and queue else 0.9 + (queue + warm) / 1000, refused=1)
+    (proof,) = proven(WIDE, scenes.CATALOG, QUICK, run=run).proof
+    assert proof.holds
+    assert proof.written == "agent support: overrides: {maxWaitingRequests: 4, baselineReplicas: 3}"
+
+
+def test_requests_that_are_lost_break_it():
+    run = faked(lambda **_: 1.0, lost=lambda warm, **_: int(warm < 4))
+    (proof,) = proven(FIXED, scenes.CATALOG, QUICK, run=run).proof
+    assert (proof.holds, proof.lost, proof.warm_replicas) == (True, 0, 4)
+
+
+def test_what_each_further_nine_costs():
+    """Each is looked for from the start, and one that holds for more of the requests holds for fewer."""
+    shares = {3: 0.95, 4: 0.992, 5: 0.9995, 7: 0.99995}
+    run = faked(lambda warm, **_: shares.get(warm, 0.9992), requests=100_000)
+    plan = proven(FIXED, scenes.CATALOG, Question(traffic="ramp", hours=0.01, seeds=(1, 2), nines=NINES), run=run)
+    assert [each.wanted_ratio for each in plan.nines] == list(NINES)
+    assert all(each.holds and each.low_ratio >= each.wanted_ratio for each in plan.nines)
+    assert plan.nines[-1].warm_replicas == 7
+    costs = [each.usd_per_month for each in plan.nines]
+    assert costs == sorted(costs)
+    assert [each.more_usd_per_month for each in plan.nines] == [
+        0,
+        *(after - before for before, after in pairwise(costs)),
+    ]
+    assert plan.proof[0].plans < len(run.seen) / 2, "plans that the nines needed are not counted as the plan's own"
+    text = plain_text(list(proof_blocks(plan)))
+    assert "What each further nine costs" in text
+    assert "too few" not in text
+
+
+def test_nines_that_so_few_requests_cannot_show(monkeypatch):
+    """None of 2 x 1,000 outside says nothing of one in 10,000 (rule of three), and a share that was lost is never negative."""
+    monkeypatch.setattr(proving, "_MOST_PLANS", 3)
+    question = Question(traffic="ramp", hours=0.01, seeds=(1, 2), nines=(0.99, 0.9999))
+    plan = proven(FIXED, scenes.CATALOG, question, run=faked(lambda **_: 1.0, requests=1_000))
+    assert [(each.holds, each.has_enough_requests, each.low_ratio) for each in plan.nines] == [
+        (True, True, 1.0),
+        (False, False, 1.0),
+    ]
+    assert "too few requests to tell" in plain_text(list(proof_blocks(plan)))
+    lost = proven(FIXED, scenes.CATALOG, question, run=faked(lambda **_: 0.97, lost=2))
+    assert [each.low_ratio for each in lost.nines] == [0.97, 0.97]
+
+
+def test_nines_on_a_real_fleet():
+    question = Question(traffic="ramp", hours=0.02, seeds=(1, 2), nines=(0.9, 0.9999))
+    plan = proven(scenes.load(scenes.make_agent(sessions={"concurrent": 6})), scenes.CATALOG, question)
+    assert [each.has_enough_requests for each in plan.nines] == [True, False]
+    assert plan.nines[0].holds
+
+
+# --- the search comes to an end
+
+
+def test_a_search_ends_with_the_requests_that_it_may_simulate(monkeypatch):
+    monkeypatch.setattr(proving, "_MOST_SIMULATED", 90_000)
+    run = faked(lambda **_: 0.5)
+    plan = proven(FIXED, scenes.CATALOG, QUICK, run=run)
+    (proof,) = plan.proof
+    assert (proof.is_cut_short, proof.plans, len(run.seen)) == (True, 6, 12), (
+        "the first, and five until there are more than that"
+    )
+    assert "--hours" in plain_text(list(proof_blocks(plan)))
+
+
+def test_a_large_fleet_is_simulated_for_less_time(monkeypatch):
+    asked = Question(traffic="bursty", seeds=(1,))
+    run = faked(lambda **_: 1.0)
+    (whole,) = proven(BURSTING, scenes.CATALOG, asked, run=run).proof
+    assert (whole.hours, whole.shortened_from_hours) == (1.0, None)
+    monkeypatch.setattr(proving, "_MOST_REQUESTS", 1)
+    plan = proven(BURSTING, scenes.CATALOG, asked, run=run)
+    (proof,) = plan.proof
+    assert (proof.hours, proof.shortened_from_hours) == (0.45, 1.0), "ten minutes of calm, 15 of ramp, two at the peak"
+    assert run.seen[-1][1].hours == proof.hours
+    assert "bursty has 1 h of its own" in plain_text(list(proof_blocks(plan)))
+    by_hand = Question(traffic="bursty", hours=0.7, seeds=(1,))
+    (proof,) = proven(BURSTING, scenes.CATALOG, by_hand, run=run).proof
+    assert (proof.hours, proof.shortened_from_hours) == (0.7, None)
+
+
+def test_progress_never_passes_its_end():
+    told: list[Progressed] = []
+    proven(FIXED, scenes.CATALOG, QUICK, told.append, faked(lambda warm, **_: 0.99 if warm > 5 else 0.5))
+    assert [each.simulations for each in told] == sorted(each.simulations for each in told)
+    assert all(each.simulations <= each.most for each in told)
+    assert told[0].most == 2 * 25, "the first, and 24 beside it"

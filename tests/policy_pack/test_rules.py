@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import UserDict, UserList
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -108,6 +112,32 @@ def test_credentials_do_not_stand_in_clear() -> None:
     (told,) = rules.secrets_in_clear(Seen(type="aws:ssm/parameter:Parameter", name="p", inputs={"value": token}))
     assert told.startswith("value of p holds a Hugging Face token")
     assert token not in told
+    assert not list(rules.secrets_in_clear(Seen(type="pulumi:providers:spheron", name="p", inputs={"token": token})))
+    marked = Seen(type="aws:ssm/parameter:Parameter", name="p", inputs={"value": token})
+    assert not list(rules.secrets_in_clear(marked, marked=("p",)))
+
+
+def handed_over(value: Any) -> Any:
+    """As Pulumi's policy library hands inputs over: views, which are no dicts and no lists."""
+    if isinstance(value, Mapping):
+        return UserDict({key: handed_over(inner) for key, inner in value.items()})
+    return UserList(map(handed_over, value)) if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("rule", "seen"),
+    [
+        (rules.public_api, cluster(publicAccessCidrs=["0.0.0.0/0"])),
+        (rules.unpinned_images, pods(image="vllm:latest")),
+        (rules.secrets_in_clear, pods(env=[{"name": "HF_TOKEN", "value": "word"}])),
+        (rules.secrets_in_clear, pods(args=["--token", "hf_" + "aB3" * 12])),
+        (partial(rules.unpriced, facts=FACTS), group(instanceTypes=["g99.huge"], taints=[{"key": "nvidia.com/gpu"}])),
+    ],
+)
+def test_a_rule_says_the_same_of_views(rule: Callable[[Seen], Iterator[str]], seen: Seen) -> None:
+    told = list(rule(seen))
+    assert told
+    assert list(rule(replace(seen, inputs=handed_over(seen.inputs)))) == told
 
 
 def test_the_pack_has_locked_requirements_and_a_program() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
@@ -15,7 +16,8 @@ import pulumi
 import pulumi_aws
 from pulumi.runtime.settings import get_root_resource
 
-from agentgpu_iac.provisioning.aws import health
+from agentgpu_iac.provisioning.aws import health, quotas
+from agentgpu_iac.provisioning.aws import program as program_of_aws
 
 with warnings.catch_warnings():
     # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
@@ -185,10 +187,18 @@ def record(
     last_outputs: dict[str, Any] | None = None,
     ask: health.Ask = lambda _: None,
     cluster_status: str = "ACTIVE",
+    quota: quotas.Ask = lambda _: None,
+    endpoint_zones: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Recording:
-    """Run the program to its end and return what it asked for. ``ask`` answers for EKS."""
+    """Run the program to its end and return what it asked for. ``ask`` answers for EKS, ``quota`` for Service Quotas,
+    ``endpoint_zones`` for EC2 of who serves where."""
     recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
-    with _event_loops(), patch.object(health, "asking", lambda _: ask):
+    with (
+        _event_loops(),
+        patch.object(health, "asking", lambda _: ask),
+        patch.object(quotas, "asking", lambda: quota),
+        patch.object(program_of_aws, "zones_of_services", lambda *_: endpoint_zones),
+    ):
         pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
         get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})

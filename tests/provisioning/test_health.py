@@ -128,7 +128,7 @@ def test_eks_is_asked_as_its_own_model_says(
         def create_client(self, *_: object, **__: object) -> Any:
             return client
 
-    monkeypatch.setattr(health, "_session", Session)
+    monkeypatch.setattr(health, "session", Session)
     with Stubber(client) as answers:
         status = "CREATE_FAILED"
         answers.add_response(operation, {member: {"status": status, "health": {"issues": []}}}, sent)
@@ -150,7 +150,7 @@ def test_eks_is_asked_as_whom_the_provider_acts(monkeypatch: pytest.MonkeyPatch,
     for profile in ("ops", "nobody"):
         pulumi.runtime.set_all_config({"aws:profile": profile})
         if profile == "ops":
-            assert health._session().get_credentials().access_key == "known"
+            assert health.session().get_credentials().access_key == "known"
         else:
             with pytest.raises(Unanswered, match="nobody"):
                 asking(REGION)
@@ -176,6 +176,6 @@ def test_roles_are_assumed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(botocore.session, "Session", Session)
     pulumi.runtime.set_all_config({"aws:assumeRoles": json.dumps([{"roleArn": "one"}, {"roleArn": "two"}])})
-    assert health._session().key == "two"
+    assert health.session().key == "two"
     assert assumed == [("first", "one"), ("one", "two")]
     pulumi.runtime.set_all_config({})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import botocore.session
 import pytest
+from botocore.stub import Stubber
 
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.provisioning.aws import interface_endpoints
 from agentgpu_iac.provisioning.aws.existing_network import existing_network_faults
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from tests.plans import make_grouped_plan, make_plan
-from tests.provisioning.recording import SOLD, record
+from tests.provisioning.recording import REGION, SOLD, record
 from tests.provisioning.scenes import FILES, OPTIONS, SETTINGS, scene
 
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
@@ -42,6 +46,43 @@ class TestInterfaceEndpoints:
                 assert one.inputs["privateDnsEnabled"] is True
                 assert one.inputs["subnetIds"] == [f"demo-private-{zone}-id" for zone in SOLD]
                 assert one.inputs["securityGroupIds"] == ["demo-endpoints-id"]
+
+    def test_a_service_stands_in_the_zones_that_it_has(self) -> None:
+        """AWS refuses an endpoint in any other; without a zone there is none, which is told."""
+        settings = replace(SETTINGS, interface_endpoints=True)
+        first = next(iter(SOLD))
+        zones = {"sts": frozenset({first, "us-east-1f"}), "ecr.api": frozenset({"us-east-1f"})}
+        recording = record(lambda: deploy(make_plan(), FILES, settings), endpoint_zones=zones)
+        made = {
+            each.inputs["serviceName"].removeprefix("com.amazonaws.us-east-1."): each.inputs["subnetIds"]
+            for each in recording.of(ENDPOINT)
+            if each.inputs["vpcEndpointType"] == "Interface"
+        }
+        assert made == {
+            "ecr.dkr": [f"demo-private-{zone}-id" for zone in SOLD],
+            "sts": [f"demo-private-{first}-id"],
+        }
+
+    def test_ec2_is_asked_as_its_own_model_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = botocore.session.Session().create_client(
+            "ec2", region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+
+        class Session:
+            def create_client(self, *_: object, **__: object) -> Any:
+                return client
+
+        monkeypatch.setattr(interface_endpoints, "session", Session)
+        name = f"com.amazonaws.{REGION}.sts"
+        with Stubber(client) as answers:
+            detail = {"ServiceName": name, "AvailabilityZones": ["us-east-1a", "us-east-1c"]}
+            answers.add_response(
+                "describe_vpc_endpoint_services", {"ServiceDetails": [detail]}, {"ServiceNames": [name]}
+            )
+            answers.add_client_error("describe_vpc_endpoint_services", "UnauthorizedOperation", http_status_code=403)
+            found = interface_endpoints.zones_of_services(("sts",), REGION)
+            assert found == {"sts": {"us-east-1a", "us-east-1c"}}
+            assert interface_endpoints.zones_of_services(("sts",), REGION) == {}
 
     def test_the_network_alone_may_call_them(self) -> None:
         rule = scene("private").one("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "demo-endpoints")

@@ -10,6 +10,7 @@ import pytest
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, PolicyPlan
+from agentgpu_iac.provisioning.deployed import LAST_OUTPUTS
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.program import PROGRAMS, deploy
 from agentgpu_iac.spec.vocabulary import Target
@@ -74,6 +75,7 @@ def test_every_program_refuses_before_anything_is_made_and_tells_all(target: Tar
         told.extend(str(fault) for fault in refusal.value.faults)
 
     recording = record(program)
-    assert recording.resources == recording.calls == []
+    assert recording.resources == []
+    assert {token for token, _ in recording.calls} <= {LAST_OUTPUTS}
     assert set(map(str, policy_faults(broken))) <= set(told)
     assert len(policy_faults(broken)) == 3

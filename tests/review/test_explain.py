@@ -337,7 +337,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 2, imagePull parallel, quantile 0.99, maxPriceAgeDays 90, "
+            "reservation none, priceCapRatio 2, imagePull parallel, nodeUpdates minimal, quantile 0.99, maxPriceAgeDays 90, "
             "memoryReserveRatio 0.2, survive nothing, zones 2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
@@ -359,7 +359,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
             "disruptionBudgets true, priorityClasses true, topologySpread true, cacheFillers true, helmValues true"
         ),
         "stack policy": "allowUnpriced false",
-        "stack pins": "kubernetesVersion 1.34",
+        "stack pins": "kubernetesVersion 1.36",
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
@@ -48,24 +49,27 @@ class Change:
 
 def written(values: Mapping[Steps, Data], spec: StackSpec) -> str:
     """Values at places of a spec as somebody writes them: below ``spec``, or below the agents that are named."""
-    parts: dict[str, list[str]] = {}
+    parts: dict[str, dict[str, Any]] = {}
     for steps, value in values.items():
         of_agent = steps[1] == "agents" and len(steps) > 3 and isinstance(steps[2], int)
         owner = f"agent {spec.agents[int(steps[2])].name}: " if of_agent else ""
-        parts.setdefault(owner, []).append(_flow(steps[3:] if of_agent else steps[1:], value))
-    return "; ".join(f"{owner}{', '.join(said)}" for owner, said in parts.items())
+        *above, last = steps[3:] if of_agent else steps[1:]
+        part = parts.setdefault(owner, {})
+        for step in above:
+            part = part.setdefault(str(step), {})
+        part[str(last)] = value
+    return "; ".join(f"{owner}{_fields(part)}" for owner, part in parts.items())
 
 
-def _flow(steps: Steps, value: Data) -> str:
-    first, rest = steps[0], steps[1:]
-    return f"{first}: {{{_flow(rest, value)}}}" if rest else f"{first}: {_scalar(value)}"
+def _fields(part: Mapping[str, Data]) -> str:
+    return ", ".join(f"{key}: {_value(each)}" for key, each in part.items())
 
 
-def _scalar(value: Data) -> str:
+def _value(value: Data) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_scalar(each)}" for key, each in value.items()) + "}"
+        return f"{{{_fields(value)}}}"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_scalar(each) for each in value) + "]"
+        return "[" + ", ".join(_value(each) for each in value) + "]"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 

@@ -30,6 +30,7 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.plan.proxy import secret_variables
 from agentgpu_iac.planning.running import proxying, security
 from agentgpu_iac.planning.running.routing import MAX_TRIES, connections_of, countable
+from agentgpu_iac.planning.running.tuning import TUNING
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div
@@ -164,6 +165,7 @@ def _host_plan(
         disks_are_joined=any(workload.model_cache.storage == "nvme" for workload in members),
         secrets=(*known, *_proxy_secrets(spec, proxy, proxied, known)),
         kernel_settings=_KERNEL_SETTINGS,
+        tuning=TUNING,
         open_files=max(_OPEN_FILES, 4 * router.worker_connections),
         proxy=proxied,
     )

@@ -132,7 +132,7 @@ def asking(region: str) -> Ask:
         Unanswered: there are no credentials, or a role may not be assumed.
     """
     try:
-        eks = _session().create_client("eks", region_name=region)
+        eks = session().create_client("eks", region_name=region)
     except (BotoCoreError, ClientError) as error:
         raise Unanswered(str(error)) from error
 
@@ -161,7 +161,7 @@ def _describe(eks: Any, part: Made) -> Mapping[str, Any]:
     return found
 
 
-def _session() -> Any:
+def session() -> Any:
     """A session with what ``aws:profile``, ``aws:accessKey`` and ``aws:assumeRoles`` say; the environment speaks else."""
     config = pulumi.Config("aws")
     session = botocore.session.Session(profile=config.get("profile"))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+from agentgpu_iac.provisioning.aws.health import session
 
 IMAGE_SERVICES = ("ecr.api", "ecr.dkr", "sts")
 """What a node calls to pull images from ECR. The layers themselves come from S3, through the gateway endpoint."""
@@ -24,10 +28,31 @@ class InterfaceEndpointsArgs:
     vpc_id: pulumi.Input[str]
     vpc_cidr: str
     """Who may call the endpoints: everything in the network."""
-    subnet_ids: tuple[pulumi.Input[str], ...]
+    subnet_ids: Mapping[str, pulumi.Input[str]]
     """One in each zone: an endpoint is billed by the hour in every zone that it stands in, and by the gigabyte."""
     services: tuple[str, ...]
     tags: dict[str, str]
+    zones_of_service: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Where each service has endpoints; in all zones where nothing is said of it."""
+
+
+def zones_of_services(services: tuple[str, ...], region: str) -> Mapping[str, frozenset[str]]:
+    """The zones in which each service has endpoints, as EC2 says; nothing where it was not to be asked.
+
+    AWS makes no endpoint in a zone that its service does not stand in, and ``up`` would end there.
+    """
+    names = {f"com.amazonaws.{region}.{service}": service for service in services}
+    try:
+        ec2 = session().create_client("ec2", region_name=region)
+        answer = ec2.describe_vpc_endpoint_services(ServiceNames=list(names))
+    except (BotoCoreError, ClientError) as error:
+        pulumi.log.info(f"nobody looked which zones have endpoints: {error}")
+        return {}
+    return {
+        names[each["ServiceName"]]: frozenset(each.get("AvailabilityZones", ()))
+        for each in answer["ServiceDetails"]
+        if each["ServiceName"] in names
+    }
 
 
 class InterfaceEndpoints(pulumi.ComponentResource):
@@ -60,6 +85,13 @@ class InterfaceEndpoints(pulumi.ComponentResource):
             opts=child,
         )
         for service in args.services:
+            served = args.zones_of_service.get(service, frozenset(args.subnet_ids))
+            subnet_ids = [subnet for zone, subnet in args.subnet_ids.items() if zone in served]
+            if not subnet_ids:
+                pulumi.log.warn(
+                    f"{service} has no endpoint in {', '.join(args.subnet_ids)}: nodes ask it past the NAT gateway"
+                )
+                continue
             endpoint = f"{name}-{service.replace('.', '-')}"
             aws.ec2.VpcEndpoint(
                 endpoint,
@@ -67,7 +99,7 @@ class InterfaceEndpoints(pulumi.ComponentResource):
                 vpc_endpoint_type="Interface",
                 service_name=f"com.amazonaws.{args.region}.{service}",
                 private_dns_enabled=True,
-                subnet_ids=list(args.subnet_ids),
+                subnet_ids=subnet_ids,
                 security_group_ids=[group.id],
                 tags={**args.tags, "Name": endpoint},
                 opts=child,

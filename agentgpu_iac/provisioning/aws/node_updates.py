@@ -106,9 +106,9 @@ def generation_suffix(generation: int) -> str:
 
 def _is_newer(release: str, than: str) -> bool:
     """Releases are ``<Kubernetes version>-<day>``; one of another minor version is none to compare."""
-    (one, day), (other, other_day) = (each.rpartition("-")[::2] for each in (release, than))
-    same_minor = one.split(".")[:2] == other.split(".")[:2]
-    return same_minor and bool(one) and day > other_day
+    (version, day), (other, other_day) = (each.rpartition("-")[::2] for each in (release, than))
+    same_minor = version.split(".")[:2] == other.split(".")[:2]
+    return same_minor and bool(version) and day > other_day
 
 
 def _day(release: str) -> str:

@@ -30,6 +30,7 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     JOIN_SERVICES,
     InterfaceEndpoints,
     InterfaceEndpointsArgs,
+    zones_of_services,
 )
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
 from agentgpu_iac.provisioning.aws.kubernetes_upgrade import OUTPUT as KUBERNETES
@@ -58,6 +59,7 @@ from agentgpu_iac.provisioning.aws.node_updates import releases_of
 from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
 from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
+from agentgpu_iac.provisioning.aws.quotas import check_quotas
 from agentgpu_iac.provisioning.aws.reserved_capacity import (
     ReservedCapacity,
     ReservedCapacityArgs,
@@ -188,6 +190,7 @@ def make(
 
     for sentence in site.told(plan, grouped):
         pulumi.log.warn(sentence)
+    check_quotas(whole, frozenset(site.held))
     if settings.budget_emails:
         _budget_alarm(plan, settings, parent)
     network = _network(plan, settings, region, site, parent)
@@ -296,14 +299,16 @@ def _network(
         within(parent),
     )
     if settings.interface_endpoints:
+        services = IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES)
         InterfaceEndpoints(
             plan.stack,
             InterfaceEndpointsArgs(
                 region=region,
                 vpc_id=network.vpc_id,
                 vpc_cidr=settings.cluster.vpc_cidr,
-                subnet_ids=tuple(network.private_subnet_ids.values()),
-                services=IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES),
+                subnet_ids=network.private_subnet_ids,
+                services=services,
+                zones_of_service=zones_of_services(services, region),
                 tags=stack_tags(plan.stack),
             ),
             within(parent),

@@ -10,6 +10,7 @@ from agentgpu_iac.plan.machine_paths import (
     FIREWALL,
     SECRETS_FILE,
     SETUP,
+    TUNE,
     cloud_init_path,
     pool_folder,
 )
@@ -24,6 +25,7 @@ from agentgpu_iac.rendering.hosts.machine import Machine, machine_of
 from agentgpu_iac.rendering.hosts.nginx import machines_list, nginx_context, stream
 from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, RULES, prometheus_context, rules_context
 from agentgpu_iac.rendering.hosts.setup import ENVIRONMENT, SYSCTL, UNITS, environment, sysctl
+from agentgpu_iac.rendering.hosts.tuning import tune
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
 from agentgpu_iac.rendering.names import SCRIPTS
 from agentgpu_iac.rendering.origin import Origins
@@ -33,7 +35,7 @@ from agentgpu_iac.rendering.templates import document, filled, verbatim
 from agentgpu_iac.rendering.ways import MACHINES_LIST, STREAM
 from agentgpu_iac.rendering.yaml_text import dump
 
-_OPENED = frozenset((COMPOSE, CONFIG, FIREWALL, SYSCTL, ENVIRONMENT, PROMETHEUS, RULES, STREAM, MACHINES_LIST))
+_OPENED = frozenset((COMPOSE, CONFIG, FIREWALL, SYSCTL, ENVIRONMENT, PROMETHEUS, RULES, STREAM, MACHINES_LIST, TUNE))
 
 
 def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
@@ -50,7 +52,8 @@ def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
 def _host_files(machine: Machine, opening: str) -> Iterator[RenderedFile]:
     """The digests by which Compose starts containers anew are of the texts without the opening."""
     texts = {name: _opened(name, text, opening) for name, text in _texts(machine).items()}
-    for name, text in {**_dashboard(machine), **texts}.items():
+    beside = {TUNE: _opened(TUNE, filled(tune(machine.host)), opening), **_dashboard(machine)}
+    for name, text in {**beside, **texts}.items():
         yield RenderedFile(path=f"{pool_folder(machine.host.node_pool)}/{name}", content=text.encode())
     header = CLOUD_INIT_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
     body = _yaml_text(cloud_init(texts))

@@ -9,6 +9,9 @@ from pydantic import Field, StringConstraints
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, TimeZone, Url
 
+_IMAGE = r"^[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$"
+"""An image's name, with its registry, port, tag and digest where it has them."""
+
 
 class GatewayRef(Document):
     """A Gateway that someone runs in the cluster."""
@@ -78,7 +81,7 @@ class PrometheusAuth(Document):
 class MachineScaler(Document):
     """What follows the load with machines beside the cluster: a CronJob of ``agentgpu scale``, which runs ``pulumi up``."""
 
-    image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+(@sha256:[0-9a-f]{64})?$", max_length=500)]
+    image: Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500)]
     """Image that holds your Pulumi project, Pulumi's CLI and agentgpu; docs/scaling.md has its five lines."""
     secret: Name
     """Name of a Secret in the namespace whose keys become its environment: ``PULUMI_BACKEND_URL``, what opens it, and

@@ -23,7 +23,10 @@ from tests.e2e.firewall.network import (
 )
 from tests.plans import make_machines_plan
 
-pytestmark = pytest.mark.skipif(not may_make_namespaces(), reason="no right to make network namespaces")
+pytestmark = [
+    pytest.mark.optional,
+    pytest.mark.skipif(not may_make_namespaces(), reason="no right to make network namespaces"),
+]
 CALLERS_PORT, SSH = 10_000, 22
 NAMES, PLAIN, TLS = 53, 80, 443
 

@@ -72,7 +72,7 @@ def test_what_the_base_holds_is_not_published_again(made: Clone) -> None:
 
 
 def test_files_that_are_no_longer_rendered_go_and_others_stay(made: Clone) -> None:
-    put(made, {A: tree("plan.json", "old.yaml", "deep/old.yaml"), B: tree("plan.json")})
+    put(made, {A: tree("plan.json", "base/old.yaml", "base/deep/old.yaml"), B: tree("plan.json")})
     made.merge()
     made.commit(f"{A}/mine.txt", "mine\n")
     put(made, {A: tree("plan.json", text="a: 2\n")})

@@ -13,7 +13,7 @@ import pytest
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_cluster
-from agentgpu_iac.provisioning.burst.program import deploy
+from agentgpu_iac.provisioning.burst.program import Settings, check, make
 from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
 from agentgpu_iac.provisioning.program import deploy as deploy_all
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
@@ -36,7 +36,14 @@ def files() -> tuple[RenderedFile, ...]:
 
 def deployed(machines: MachineSettings = RENTED, **changes: Any) -> Recording:
     how: dict[str, Any] = dict(machines=machines, cluster=ClusterSettings(), way_out="198.51.100.7")
-    return record(lambda: deploy(PLAN, files(), **{**how, **changes}))
+    settings = Settings(**{**how, **changes})
+
+    def program() -> None:
+        check(PLAN, settings)
+        for name, value in make(PLAN, files(), settings).items():
+            pulumi.export(name, value)
+
+    return record(program)
 
 
 def refusals(**changes: Any) -> list[str]:
@@ -44,7 +51,7 @@ def refusals(**changes: Any) -> list[str]:
     plan = {**how, **changes}.pop("plan")
     rest = {key: each for key, each in {**how, **changes}.items() if key != "plan"}
     with pytest.raises(BadInput) as caught:
-        deploy(plan, files(), **rest)
+        check(plan, Settings(**rest))
     return [str(fault) for fault in caught.value.faults]
 
 

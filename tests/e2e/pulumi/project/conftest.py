@@ -24,9 +24,9 @@ Made = Callable[..., Repository]
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel, and then with what the requirements say that ``init`` writes."""
-    folder = tmp_path_factory.mktemp("installed")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
         check=True,
@@ -34,18 +34,31 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=folder,
     )
     (wheel,) = folder.glob("agentgpu_iac-*.whl")
-    python = folder / "environment" / "bin" / "python"
-    install = (UV, "pip", "install", "--quiet", "--python", python)
-    lock = ROOT / "requirements" / "runtime.txt"
-    for words in (
-        (sys.executable, "-m", "venv", folder / "environment"),
-        (*install, "--require-hashes", "--requirement", lock),
-        (*install, "--no-deps", wheel),
-        (python.with_name("agentgpu"), "init", "--pulumi", folder / "project"),
-        (*install, "--require-hashes", "--requirement", folder / "project" / "requirements.txt"),
-    ):
-        subprocess.run([str(word) for word in words], check=True, cwd=folder)
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel, and then with what the requirements say that ``init`` writes."""
+    folder = tmp_path_factory.mktemp("installed")
+    python = environment(folder / "environment", ROOT / "requirements" / "runtime.txt", wheel)
+    subprocess.run([python.with_name("agentgpu"), "init", "--pulumi", folder / "project"], check=True, cwd=folder)
+    install(python, "--require-hashes", "--requirement", folder / "project" / "requirements.txt")
     return python
+
+
+def environment(folder: Path, lock: Path, wheel: Path) -> Path:
+    """The interpreter of a new environment that holds what a lock says, and the wheel."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    install(python, "--require-hashes", "--requirement", lock)
+    install(python, "--no-deps", wheel)
+    return python
+
+
+def install(python: Path, *words: str | Path) -> None:
+    """Install into an environment."""
+    subprocess.run([UV, "pip", "install", "--quiet", "--python", python, *words], check=True)
 
 
 @pytest.fixture

@@ -1,0 +1,76 @@
+"""How many requests a simulation has, known before it is made: what it costs, and how long a time is worth it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+from agentgpu_iac.plan import AgentPlan, Plan, Workload
+from agentgpu_iac.simulation.profiles import CRON_EVERY_S, HOURS, Point, Traffic, least_hours, profile
+
+_HALVINGS: Final = 20
+_STEP_HOURS: Final = 0.01
+
+
+def session_counts(agent: AgentPlan, baseline: Workload, *, is_started: bool) -> tuple[float, float]:
+    """(normal, peak) sessions of an agent: as its daily volume makes, where those are more than the spec's.
+
+    Sub-agents' come from who starts them.
+    """
+    if is_started:
+        return 0.0, 0.0
+    normal, peak = float(agent.sessions_concurrent), float(agent.sessions_peak)
+    if baseline.pace is not None and baseline.sessions_concurrent:
+        normal *= max(1.0, baseline.pace.normal_sessions / baseline.sessions_concurrent)
+        peak *= max(1.0, baseline.pace.peak_sessions / baseline.sessions_peak)
+    return normal, peak
+
+
+def expected_requests(plan: Plan, traffic: Traffic, hours: float) -> float:
+    """Requests of the measured time, if all are answered at the plan's pace; sub-agents' by their own sessions."""
+    baselines = {each.agent: each for each in plan.workloads if each.tier == "baseline"}
+    return math.fsum(_of_agent(agent, baselines, traffic, hours) for agent in plan.served_agents)
+
+
+def _of_agent(agent: AgentPlan, baselines: Mapping[str, Workload], traffic: Traffic, hours: float) -> float:
+    baseline = baselines[agent.deployment]
+    if agent.talk is None or baseline.pace is None:
+        return 0.0
+    normal, peak = session_counts(agent, baseline, is_started=False)
+    points = profile(traffic, normal=normal, peak=peak, ramp_s=agent.talk.traffic.ramp_s, hours=hours)
+    found = _session_s(points, hours * 3600) / (baseline.pace.request_s + baseline.pace.pause_s)
+    if traffic == "cron":
+        turns = baseline.pace.conversation_s / (baseline.pace.request_s + baseline.pace.pause_s)
+        found += int(hours * 3600 / CRON_EVERY_S) * (peak - normal) * turns
+    return found
+
+
+def _session_s(points: tuple[Point, ...], end_s: float) -> float:
+    """Sessions times seconds up to an end; after the last point they stay as they are."""
+    held = 0.0
+    for before, after in pairwise((*points, Point(math.inf, points[-1].sessions))):
+        until = min(after.at_s, end_s)
+        if until <= before.at_s:
+            continue
+        climb = 0.0 if math.isinf(after.at_s) else (after.sessions - before.sessions) / (after.at_s - before.at_s)
+        span = until - before.at_s
+        held += span * (before.sessions + climb * span / 2)
+    return held
+
+
+def bounded_hours(plan: Plan, traffic: Traffic, most_requests: float) -> float:
+    """The traffic's own time, or as much of it as has so many requests; with its burst in any case."""
+    longest = HOURS[traffic]
+    if expected_requests(plan, traffic, longest) <= most_requests:
+        return longest
+    ramp_s = max((agent.talk.traffic.ramp_s for agent in plan.served_agents if agent.talk is not None), default=0.0)
+    low, high = min(longest, least_hours(traffic, ramp_s)), longest
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if expected_requests(plan, traffic, middle) <= most_requests:
+            low = middle
+        else:
+            high = middle
+    return min(longest, math.ceil(low / _STEP_HOURS - 1e-6) * _STEP_HOURS)
