@@ -375,7 +375,7 @@ def test_a_difference_in_each_format(larger: Path) -> None:
     assert data["baselineDeltaUsdPerMonth"] == pytest.approx(
         data["baselineUsdPerMonthAfter"] - data["baselineUsdPerMonthBefore"]
     )
-    assert {"where", "field", "before", "after", "section"} == set(data["changes"][0])
+    assert {"deployment", "where", "field", "before", "after", "section"} == set(data["changes"][0])
     assert yaml.safe_load(agentgpu("diff", CUSTOMER_SERVICE, larger, "-f", "yaml").out) == data
     comment = agentgpu("diff", CUSTOMER_SERVICE, larger, "-f", "markdown").out
     assert comment.startswith("## ") and comment.count("\n") < 60

@@ -170,11 +170,12 @@ class TestBeside:
         assert f"{warm.max} x USD 27.00 (gp3, 100 GiB, 600 MiB/s) + {burst.max} x USD 27.00" in volumes.formula
         system = found.system_nodes
         assert system is not None
+        each = Decimal("0.08") * system.root_volume_gib
         assert volumes.formula.endswith(
-            f"+ {system.count} x USD 2.40 (gp3, {system.root_volume_gib} GiB, system nodes)"
+            f"+ {system.count} x USD {each} (gp3, {system.root_volume_gib} GiB, system nodes)"
         )
         accelerated = 27 * (warm.max + burst.max * Decimal(72) / 720)
-        assert volumes.usd_per_month == accelerated + system.count * Decimal("2.40")
+        assert volumes.usd_per_month == accelerated + system.count * each
 
     @pytest.mark.parametrize(("day", "usd"), [("2026-09-01", "0.00"), ("2026-12-02", "0.00"), ("2026-12-03", "360.00")])
     def test_extended_support_costs_from_the_day_after(self, day: str, usd: str) -> None:

@@ -337,7 +337,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 2, imagePull parallel, nodeUpdates minimal, quantile 0.99, maxPriceAgeDays 90, "
+            "reservation none, priceCapRatio 2, nodeUpdates minimal, imagePull parallel, quantile 0.99, maxPriceAgeDays 90, "
             "memoryReserveRatio 0.2, survive nothing, zones 2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
