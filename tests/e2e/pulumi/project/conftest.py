@@ -58,7 +58,8 @@ def environment(folder: Path, lock: Path, wheel: Path) -> Path:
 
 def install(python: Path, *words: str | Path) -> None:
     """Install into an environment."""
-    subprocess.run([UV, "pip", "install", "--quiet", "--python", python, *words], check=True)
+    command = [str(word) for word in (UV, "pip", "install", "--quiet", "--python", python, *words)]
+    subprocess.run(command, check=True)
 
 
 @pytest.fixture
