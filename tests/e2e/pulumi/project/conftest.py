@@ -58,14 +58,24 @@ def environment(folder: Path, lock: Path, wheel: Path) -> Path:
 
 def install(python: Path, *words: str | Path) -> None:
     """Install into an environment."""
-    subprocess.run([UV, "pip", "install", "--quiet", "--python", python, *words], check=True)
+    command = [str(word) for word in (UV, "pip", "install", "--quiet", "--python", python, *words)]
+    subprocess.run(command, check=True)
 
 
 @pytest.fixture
 def repository(python: Path, equipped_cluster: ControlPlane, tmp_path: Path) -> Repository:
     """What ``agentgpu init --pulumi`` writes in an empty folder for the target kubernetes, with its stack selected."""
     folder = tmp_path / "repository"
-    command = [python.with_name("agentgpu"), "init", "--pulumi", folder, "--target", "kubernetes", "--name", NAME]
+    command: list[str | Path] = [
+        python.with_name("agentgpu"),
+        "init",
+        "--pulumi",
+        folder,
+        "--target",
+        "kubernetes",
+        "--name",
+        NAME,
+    ]
     done = subprocess.run(
         [*command, "--model", "Qwen/Qwen3-8B"],
         cwd=tmp_path,
