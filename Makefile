@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz screenshots help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
+.PHONY: audit fuzz screenshots help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -26,8 +26,12 @@ laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries an e
 	AGENTGPU_LAWS=whole $(BIN)/python -m pytest -n 2 -m hypothesis
 
 fuzz: $(VENV)/.dev ## Throw broken and hostile files at everything that reads one, for two minutes (FUZZ_SECONDS=3600: an hour)
-	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS) $(if $(CI),--seed 1 --tries 3000)
 FUZZ_SECONDS := 120
+
+audit: ## Look for holes in the code, the workflows and for secrets in the tree; what is found has its reason in tools/audit/reasons.toml
+	@$(PYTHON) tools/install.py audit gitleaks
+	$(PYTHON) tools/audit/audit.py
 
 check: lint ## Everything but the tests: style, types, import contract
 	$(BIN)/mypy
@@ -49,7 +53,8 @@ pages: wheel $(VENV)/.dev ## Run every command of the README and docs that can r
 wheel: $(VENV)/.runtime ## Build the wheel into dist/; the same commit gives the same bytes
 	$(BIN)/python tools/release.py wheel
 
-release: $(VENV)/.runtime ## Try a release: build twice, compare, check version and changelog (RELEASE=vX.Y.Z: against that tag)
+release: $(VENV)/.runtime ## Try a release: build twice with the list of parts, compare, check version and changelog (RELEASE=vX.Y.Z: against that tag)
+	@$(PYTHON) tools/install.py audit
 	$(BIN)/python tools/release.py release  # which reads RELEASE itself: a tag's name is nothing that make or a shell should read
 
 tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
@@ -88,6 +93,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-annotate -c requirements/dev.txt --extra pulumi -o agentgpu_iac/spec/pulumi_requirements.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-annotate --extra policy -o agentgpu_iac/policy_pack/requirements.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/audit/requirements.txt tools/audit/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/docs/requirements.txt tools/docs/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/langgraph/requirements.txt tools/langgraph/requirements.in

@@ -1,6 +1,9 @@
 """Throw files at everything that reads one, and see that it says yes or no: no traceback, no waiting, no injection.
 
-``make fuzz`` runs it for two minutes (``SECONDS=3600`` for an hour by hand). It starts from files as people have them and breaks
+``make fuzz`` runs it for two minutes (``FUZZ_SECONDS=3600`` for an hour by hand). By hand the seed is the clock's, so that each
+run looks elsewhere; in CI (``CI=true``) it is 1 and the tries are counted, so that the same tree has the same answer.
+
+It starts from files as people have them and breaks
 them by their structure: keys and values go, come twice, change their kind, become what is hostile to YAML, a shell, NGINX,
 PromQL, Jinja, Markdown, HTML or a terminal; or by their bytes. Every try has a number: ``--seed 7 --only 1234`` repeats one.
 

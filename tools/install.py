@@ -619,6 +619,8 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     PythonLibrary(name="browser", cold_s=20, interpreter="browser-python"),
     PythonLibrary(name="grafana", cold_s=8, interpreter="grafana-python"),
+    PythonLibrary(name="audit", cold_s=20, programs=("bandit", "zizmor"), interpreter="audit-python"),
+    GoPrograms(name="gitleaks", cold_s=62, programs=(("gitleaks", "github.com/zricethezav/gitleaks/v8"),)),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
     PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
     PythonLibrary(name="langgraph", cold_s=40, interpreter="langgraph-python"),

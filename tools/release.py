@@ -2,7 +2,8 @@
 """Builds what a release hands out, the same bytes each time, and tries a release before there is a tag.
 
 ``wheel`` writes the wheel to ``dist``. ``release`` builds wheel and source archive twice, in folders of their own, and
-compares them; with a tag, named by ``RELEASE`` in the environment, it also holds the version and the changelog against
+compares them, and beside the wheel a list of its parts (CycloneDX);
+with a tag, named by ``RELEASE`` in the environment, it also holds the version and the changelog against
 it, as the workflow does.
 """
 
@@ -17,6 +18,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.install import InstallError  # noqa: E402
+from tools.install import path as tool  # noqa: E402
+
 FOLDER = ROOT / "build" / "release"
 _OLDEST_S = 315_532_800
 """1980-01-01, the earliest time that a zip archive knows: where no history says when the last change was."""
@@ -39,7 +45,7 @@ def main(arguments: list[str]) -> int:
 def _release(tag: str) -> int:
     faults = [*tag_faults(tag, version(), (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))] if tag else []
     shutil.rmtree(FOLDER, ignore_errors=True)
-    first, second = (_built(FOLDER / name, "wheel", "sdist") for name in ("first", "second"))
+    first, second = (_with_parts(_built(FOLDER / name, "wheel", "sdist")) for name in ("first", "second"))
     faults += [
         f"{one_way.name}: two builds of the same checkout differ"
         for one_way, other_way in zip(first, second, strict=True)
@@ -86,6 +92,23 @@ def _built(folder: Path, *kinds: str) -> tuple[Path, ...]:
     if done.returncode:
         raise SystemExit(f"{done.stdout}{done.stderr}")
     return tuple(sorted(path for path in folder.iterdir() if path.suffix in {".whl", ".gz"}))
+
+
+def _with_parts(built: tuple[Path, ...]) -> tuple[Path, ...]:
+    """What was built, and the list of the wheel's parts beside it."""
+    try:
+        interpreter = tool("audit-python")
+    except InstallError as error:
+        raise SystemExit(f"{error} (or only: tools/install.py audit)") from None
+    (wheel,) = (path for path in built if path.suffix == ".whl")
+    lock = ROOT / "requirements" / "runtime.txt"
+    words = [interpreter, ROOT / "tools" / "audit" / "parts.py", wheel, lock, version(), str(_last_change_s())]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    parts = wheel.with_name(f"agentgpu_iac-{version()}.cdx.json")
+    parts.write_text(done.stdout, encoding="utf-8")
+    return (*built, parts)
 
 
 def _last_change_s() -> int:
