@@ -128,7 +128,6 @@ def test_an_engine_killed_between_operations_needs_nothing_but_cancel(tmp_path: 
             "after",
             {
                 "aws:cloudwatch/logGroup:LogGroup",
-                "aws:ec2/launchTemplate:LaunchTemplate",
                 "aws:iam/role:Role",
                 "aws:kms/key:Key",
             },
@@ -136,6 +135,7 @@ def test_an_engine_killed_between_operations_needs_nothing_but_cancel(tmp_path: 
         ("after", {"aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"}),
         ("after", {"aws:eks/cluster:Cluster"}),
         ("after", {"aws:ec2/tag:Tag", "aws:eks/addon:Addon"}),
+        ("after", {"aws:ec2/launchTemplate:LaunchTemplate"}),
         ("before", {"aws:eks/nodeGroup:NodeGroup"}),
         ("after", {"aws:eks/nodeGroup:NodeGroup"}),
         ("after", {"aws:eks/nodeGroup:NodeGroup"}),
