@@ -778,7 +778,9 @@ class Cluster(Kind):
         aws("ec2").delete_security_group(GroupId=group)
 
 
-_HIDDEN_BY_MOTO = frozenset({"accessConfig", "bootstrapSelfManagedAddons", "encryptionConfig"})
+_HIDDEN_BY_MOTO = frozenset(
+    {"accessConfig", "bootstrapSelfManagedAddons", "deletionProtection", "encryptionConfig", "upgradePolicy"}
+)
 
 
 def _group_name(cluster: str) -> str:
