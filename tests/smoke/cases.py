@@ -103,10 +103,7 @@ CASES = (
         line=f"status {CUSTOMER_SERVICE} --kubeconfig {{folder}}/none",
         form="nothing", code=2, extra="cluster", says="there is no such file",
     ),
-    Case(
-        line="scale --project {folder}",
-        form="nothing", code=2, extra="pulumi", says="holds no Pulumi.yaml",
-    ),
+    *_formats("scale --project {folder}", *_BOTH, code=2, form="nothing", extra="pulumi", says="holds no Pulumi.yaml"),
     *_formats("catalog list accelerators", *_BOTH),
     *_formats("catalog list models", "json"),
     *_formats("catalog list offerings", "json"),

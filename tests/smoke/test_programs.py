@@ -41,7 +41,8 @@ def test_the_program_asks_for_its_resources(path: str, tmp_path: Path, monkeypat
     recording = importlib.import_module("tests.provisioning.recording")
     program = importlib.import_module("agentgpu_iac.provisioning.program")
     plan = make_plan(load(ROOT / path), load_catalog())
-    types = tuple(kind for pool in plan.node_pools for kind in pool.instance_types)
+    system = () if plan.system_nodes is None else plan.system_nodes.instance_types
+    types = (*system, *(kind for pool in plan.node_pools for kind in pool.instance_types))
     monkeypatch.setattr(recording, "SOLD", dict.fromkeys(recording.SOLD, types))
 
     def deploy() -> None:
