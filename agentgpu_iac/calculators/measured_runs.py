@@ -146,11 +146,23 @@ def _from_benchmark(
     row = Calibration(
         accelerator=str(question["accelerator"]).lower(),
         model=str(question["model"]),
-        ttft_ratio=rounded(ttft.measured / ttft.predicted),
-        tpot_ratio=rounded(tpot.measured / tpot.predicted),
+        ttft_ratio=_ratio(ttft, source),
+        tpot_ratio=_ratio(tpot, source),
         source=source,
     )
     return CalibrationReport(compared=(ttft, tpot), calibration=row, warnings=tuple(answer["warnings"]))
+
+
+def _ratio(compared: Compared, source: str) -> float:
+    """What was measured over what was predicted. Raises BadInput for one that no run can have: it rounds to nothing."""
+    found = rounded(compared.measured / compared.predicted)
+    if not found:
+        raise BadInput.one(
+            source,
+            f"a {compared.name} of {compared.measured:g} ms cannot be: {compared.predicted:g} ms are predicted",
+            hint="give times in ms, and the model and accelerator of the run",
+        )
+    return found
 
 
 def _is_figure(value: object) -> bool:

@@ -115,6 +115,7 @@ def test_a_benchmark_gives_ratios() -> None:
         ("nothing of interest", "no start-up report"),
         ("[1, 2]", "no result of vllm bench serve"),
         (json.dumps({**BENCHMARK, "mean_tpot_ms": 0}), "mean_tpot_ms missing"),
+        (json.dumps({**BENCHMARK, "mean_ttft_ms": 1e-4}), "a TTFT of 0.0001 ms cannot be: "),
         (json.dumps({**BENCHMARK, "model_id": "no/such"}), "no/such"),
     ],
 )
