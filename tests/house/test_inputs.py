@@ -75,7 +75,6 @@ def test_json_of_a_file_is_read_by_the_bounded_reader() -> None:
         "plan/endpoints.py",
         "plan/overlays.py",
         "plan/reading.py",
-        "provisioning/aws/cluster.py",
         "provisioning/aws/live_prices.py",
         "provisioning/spheron/client.py",
     }

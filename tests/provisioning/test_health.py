@@ -12,7 +12,8 @@ import pytest
 from botocore.stub import Stubber
 
 from agentgpu_iac.provisioning.aws import health
-from agentgpu_iac.provisioning.aws.health import Health, Made, Unanswered, asking, complaint
+from agentgpu_iac.provisioning.aws.health import Health, Made, asking, complaint
+from agentgpu_iac.provisioning.aws.identity import Unanswered, session
 from agentgpu_iac.provisioning.aws.program import deploy
 from tests.plans import make_plan
 from tests.provisioning.recording import REGION, record
@@ -150,7 +151,7 @@ def test_eks_is_asked_as_whom_the_provider_acts(monkeypatch: pytest.MonkeyPatch,
     for profile in ("ops", "nobody"):
         pulumi.runtime.set_all_config({"aws:profile": profile})
         if profile == "ops":
-            assert health.session().get_credentials().access_key == "known"
+            assert session().get_credentials().access_key == "known"
         else:
             with pytest.raises(Unanswered, match="nobody"):
                 asking(REGION)
@@ -176,6 +177,6 @@ def test_roles_are_assumed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(botocore.session, "Session", Session)
     pulumi.runtime.set_all_config({"aws:assumeRoles": json.dumps([{"roleArn": "one"}, {"roleArn": "two"}])})
-    assert health.session().key == "two"
+    assert session().key == "two"
     assert assumed == [("first", "one"), ("one", "two")]
     pulumi.runtime.set_all_config({})

@@ -6,12 +6,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pulumi
 import pytest
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.provisioning.aws.cluster import assumed_role
 from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
+from agentgpu_iac.provisioning.aws.identity import acting_role
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
 from agentgpu_iac.provisioning.aws.program import deploy
 from tests.plans import make_plan, make_pool
@@ -114,6 +115,7 @@ def test_the_kubeconfig_asks_as_whoever_made_the_cluster() -> None:
 
 
 def test_of_several_assumed_roles_the_last_one_acts() -> None:
-    assert assumed_role(None) is None
-    assert assumed_role("[]") is None
-    assert assumed_role('[{"roleArn": "a"}, {"roleArn": "b"}]') == "b"
+    for roles, acting in ((None, None), ("[]", None), ('[{"roleArn": "a"}, {"roleArn": "b"}]', "b")):
+        pulumi.runtime.set_all_config({} if roles is None else {"aws:assumeRoles": roles})
+        assert acting_role() == acting
+    pulumi.runtime.set_all_config({})

@@ -15,7 +15,7 @@ import pytest
 
 from agentgpu_iac.plan import Plan, VcpuNeed
 from agentgpu_iac.provisioning.aws import quotas
-from agentgpu_iac.provisioning.aws.health import Unanswered
+from agentgpu_iac.provisioning.aws.identity import Unanswered
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.quotas import asking, shortages
 from tests.plans import make_plan

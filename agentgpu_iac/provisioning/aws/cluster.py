@@ -13,6 +13,7 @@ from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.administrators import Administrators, AdministratorsArgs
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.health import Part, working_name
+from agentgpu_iac.provisioning.aws.identity import acting_role
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.roles import (
@@ -130,7 +131,7 @@ class Cluster(pulumi.ComponentResource):
                     endpoint=known[1],
                     certificate_authority=known[2],
                     profile=aws.config.profile,
-                    role_arn=assumed_role(pulumi.Config("aws").get("assumeRoles")),
+                    role_arn=acting_role(),
                 )
             )
         )
@@ -313,12 +314,6 @@ class Cluster(pulumi.ComponentResource):
 def node_policies(*, session_manager: bool) -> tuple[str, ...]:
     """What a node's role may do."""
     return (*NODE_POLICIES, _SESSION_MANAGER) if session_manager else NODE_POLICIES
-
-
-def assumed_role(roles: str | None) -> str | None:
-    """The role by which the provider acts, of ``aws:assumeRoles``; the last of several."""
-    chain = json.loads(roles) if roles else []
-    return chain[-1].get("roleArn") if chain else None
 
 
 def _may_use_key(arn: str) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import botocore.session
 import pulumi
 import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
+
+from agentgpu_iac.provisioning.aws.identity import Unanswered, session
 
 Kind = Literal["cluster", "node group", "add-on"]
 Part = aws.eks.NodeGroup | aws.eks.Addon
@@ -24,7 +25,6 @@ _WELL: Final = frozenset({"ACTIVE", "CREATING", "UPDATING", "PENDING"})
 _FAILED: Final = "FAILED"
 """A cluster's own word; it never comes back from there."""
 _MENDS_ITSELF: Final = "DEGRADED"
-_SESSION: Final = "agentgpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +48,6 @@ class Health:
     def is_well(self) -> bool:
         """Whether it is what was asked for, or on its way there."""
         return self.status in _WELL
-
-
-class Unanswered(Exception):
-    """EKS was not to be asked; the message says why."""
 
 
 Ask = Callable[[Made], Health | None]
@@ -159,20 +155,3 @@ def _describe(eks: Any, part: Made) -> Mapping[str, Any]:
         answer = eks.describe_addon(clusterName=part.cluster, addonName=part.name)["addon"]
     found: Mapping[str, Any] = answer
     return found
-
-
-def session() -> Any:
-    """A session with what ``aws:profile``, ``aws:accessKey`` and ``aws:assumeRoles`` say; the environment speaks else."""
-    config = pulumi.Config("aws")
-    session = botocore.session.Session(profile=config.get("profile"))
-    key, secret = config.get("accessKey"), config.get("secretKey")
-    if key and secret:
-        session.set_credentials(key, secret, config.get("token"))
-    for role in config.get_object("assumeRoles") or ():
-        wanted = {"RoleArn": role["roleArn"], "RoleSessionName": role.get("sessionName") or _SESSION}
-        if external := role.get("externalId"):
-            wanted["ExternalId"] = external
-        given = session.create_client("sts").assume_role(**wanted)["Credentials"]
-        session = botocore.session.Session()
-        session.set_credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    return session

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentgpu_iac.provisioning.aws.health import session
+from agentgpu_iac.provisioning.aws.identity import session
 
 IMAGE_SERVICES = ("ecr.api", "ecr.dkr", "sts")
 """What a node calls to pull images from ECR. The layers themselves come from S3, through the gateway endpoint."""

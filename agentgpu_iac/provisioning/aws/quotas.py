@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from agentgpu_iac.catalog.live import AMAZON
 from agentgpu_iac.plan import Plan, VcpuNeed
-from agentgpu_iac.provisioning.aws.health import Unanswered, session
+from agentgpu_iac.provisioning.aws.identity import Unanswered, session
 
 _SERVICE: Final = "ec2"
 _PATIENCE: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
