@@ -71,8 +71,10 @@ def test_text_is_read_back_byte_for_byte(equipped_cluster: ControlPlane, text: s
         assert json.loads(endpoints["data"]["endpoints.json"])["support"]["model"] == text
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_names_that_look_like_something_else_stay_names(equipped_cluster: ControlPlane, word: str) -> None:
+@pytest.mark.parametrize(("word", "caller"), zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
+def test_names_that_look_like_something_else_stay_names(
+    equipped_cluster: ControlPlane, word: str, caller: str
+) -> None:
     made = tree_of_text(
         f"""
         apiVersion: agentgpu.dev/v1alpha1
@@ -82,7 +84,7 @@ def test_names_that_look_like_something_else_stay_names(equipped_cluster: Contro
           modelCache: {{tokenSecret: "{word}"}}
           network: {{router: nginx, sessionHeader: "{word}"}}
           observability: {{labels: {{"{word}": "{word}", release: "007", team: "1e3", of: "on"}}}}
-          security: {{callers: ["{word}"], apiKeySecret: key, externalSecrets: {{store: "{word}", pathPrefix: "0o17/"}}}}
+          security: {{callers: ["{caller}"], apiKeySecret: key, externalSecrets: {{store: "{word}", pathPrefix: "0o17/"}}}}
           gitops: {{tool: argocd, repository: "https://git.example.org/no.git", path: "0755", revision: "{word}"}}
           agents:
             - {{name: "{word}", role: "{word}", model: meta-llama/Llama-3.1-8B-Instruct, modelRevision: "0123"}}
