@@ -11,24 +11,9 @@ from agentgpu_iac.operations.health import health
 from agentgpu_iac.operations.progress import WorkloadProgress, progress
 from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, items, label
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.charts import OPERATORS
 from agentgpu_iac.plan.nodes import STACK_LABEL
 from agentgpu_iac.spec.document import Document
-
-_OPERATORS = {
-    "autoscaling.x-k8s.io": "the cluster autoscaler",
-    "argoproj.io": "Argo CD",
-    "external-secrets.io": "External Secrets",
-    "gateway.networking.k8s.io": "the Gateway API",
-    "inference.networking.k8s.io": "the Gateway API Inference Extension",
-    "karpenter.k8s.aws": "Karpenter",
-    "karpenter.sh": "Karpenter",
-    "keda.sh": "KEDA",
-    "kustomize.toolkit.fluxcd.io": "Flux",
-    "leaderworkerset.x-k8s.io": "LeaderWorkerSet",
-    "monitoring.coreos.com": "the Prometheus Operator",
-    "source.toolkit.fluxcd.io": "Flux",
-}
-"""Who brings a group of kinds."""
 
 _INSTEAD = {
     "karpenter.k8s.aws": ", or use --overlay node-groups",
@@ -88,7 +73,7 @@ def _unreadable(planned: Mapping[Ref, Body], snapshot: Snapshot) -> Iterator[Fin
         message = f"{_objects_of(planned, kind)} may not be read"
         yield finding("forbidden", kind, message, "ask for get and list on this kind", reason="rbac", detail=told)
     for kind in sorted(snapshot.not_served):
-        operator = _OPERATORS.get(kind.group, f"whatever serves {kind.group or 'this version of the core'}")
+        operator = OPERATORS.get(kind.group, f"whatever serves {kind.group or 'this version of the core'}")
         message = f"the cluster does not know this kind; {_objects_of(planned, kind)} cannot exist"
         yield finding("not-installed", kind, message, f"install {operator}{_INSTEAD.get(kind.group, '')}")
 

@@ -30,6 +30,18 @@ FABRIC_RESOURCE = "vpc.amazonaws.com/efa"
 DEVICE_PLUGIN_NAMESPACE = "gpu-operator"
 """Where the NVIDIA GPU Operator is usually installed, and so where its device plugin looks for configurations."""
 
+CARD_LABEL = "k8s.amazonaws.com/accelerator"
+"""By it the Cluster Autoscaler knows that a new node will offer accelerators once the device plugin runs there. Without it the
+node counts as one that offers none, and another is started for the same pod."""
+
+CLUSTER_AUTOSCALER = "cluster-autoscaler"
+"""ServiceAccount of the Cluster Autoscaler, in kube-system."""
+
+PREFERRED_SUFFIX = "-preferred"
+FALLBACK_SUFFIX = "-fallback"
+"""What tells the node groups of one pool apart, for people and for the Cluster Autoscaler's priority expander. A pool's own name
+may hold words such as spot already, so the capacity type would not."""
+
 KARPENTER_DISCOVERY_TAG = "karpenter.sh/discovery"
 """Subnets, security groups and reservations with this tag (value: the cluster's name) are found by an EC2NodeClass."""
 

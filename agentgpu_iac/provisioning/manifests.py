@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from agentgpu_iac.plan import RenderedFile
+from agentgpu_iac.plan.charts import DEVICE_PLUGIN_GROUP, ChartName, values_path
 from agentgpu_iac.plan.nodes import DEVICE_PLUGIN_NAMESPACE
 from agentgpu_iac.plan.overlays import patched, patches_of
 
@@ -31,9 +32,7 @@ BUILT_IN_GROUPS = frozenset(
 )
 """API groups that every cluster serves. All others come with an operator that someone must install first."""
 
-GPU_OPERATOR_GROUP = "nvidia.com"
-
-_NAMESPACES_OF_OPERATORS = {DEVICE_PLUGIN_NAMESPACE: GPU_OPERATOR_GROUP}
+_NAMESPACES_OF_OPERATORS = {DEVICE_PLUGIN_NAMESPACE: DEVICE_PLUGIN_GROUP}
 """Namespaces that come with an operator, and the API group by which it is known to be there."""
 
 NODE_GROUPS_OVERLAY = "overlays/node-groups"
@@ -70,6 +69,17 @@ class Manifest:
         """The API group that must be there before the object: its own, or that of the operator whose namespace it is in."""
         return _NAMESPACES_OF_OPERATORS.get(self.content["metadata"].get("namespace", ""), self.api_group)
 
+    @property
+    def is_beside(self) -> bool:
+        """Whether an operator serves it, or its namespace is an operator's."""
+        return self.needs not in BUILT_IN_GROUPS
+
+    @property
+    def place(self) -> str:
+        """Its name, after its namespace where it has one."""
+        namespace = self.content["metadata"].get("namespace")
+        return self.name if namespace is None else f"{namespace}/{self.name}"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name} ({self.content['apiVersion']})"
 
@@ -98,6 +108,13 @@ def read_manifests(
         applied=tuple(manifest for manifest in objects if manifest.needs in served),
         waiting=tuple(manifest for manifest in objects if manifest.needs not in served),
     )
+
+
+def values_of(files: Sequence[RenderedFile], chart: ChartName) -> Mapping[str, Any]:
+    """What the rendered tree tells a chart; nothing where its defaults are right."""
+    path = values_path(chart)
+    found = next((file for file in files if file.path == path), None)
+    return {} if found is None else next(_documents(found))
 
 
 def _objects(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Manifest]:

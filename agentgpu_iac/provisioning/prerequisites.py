@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.charts import DEVICE_PLUGIN_GROUP
 from agentgpu_iac.plan.nodes import DEVICE_PLUGIN_CONFIG_LABEL
-from agentgpu_iac.provisioning.manifests import GPU_OPERATOR_GROUP, Manifests
+from agentgpu_iac.provisioning.manifests import Manifests
 
 DEVICE_PLUGIN_VERSION = "0.18.2"
 """The newest NVIDIA device plugin known to work with EKS's node images when this was written."""
 
 
-def device_plugin() -> str:
-    """Who offers accelerators to pods."""
-    return (
+def device_plugin(charts: Collection[str]) -> Iterator[str]:
+    """Who offers accelerators to pods, unless one of the installed charts does."""
+    if not {"nvidia-device-plugin", "gpu-operator"}.isdisjoint(charts):
+        return
+    yield (
         f"NVIDIA device plugin {DEVICE_PLUGIN_VERSION} as a DaemonSet that tolerates nvidia.com/gpu:NoSchedule; "
-        "without it no node offers nvidia.com/gpu and every engine stays pending"
+        "without it no node offers nvidia.com/gpu and every engine stays pending (agentgpu:charts.nvidia-device-plugin "
+        "installs it)"
     )
 
 
-def sharing(pools: tuple[NodePool, ...]) -> Iterator[str]:
-    """How the device plugin is told that engines share an accelerator."""
+def sharing(pools: tuple[NodePool, ...], charts: Collection[str]) -> Iterator[str]:
+    """How the device plugin is told that engines share an accelerator, unless one of the installed charts is."""
+    if not {"nvidia-device-plugin", "gpu-operator"}.isdisjoint(charts):
+        return
     for slots in sorted({pool.slots_per_accelerator for pool in pools if pool.sharing == "time-slicing"}):
         yield (
             f"the device plugin's configuration share-{slots} (in the rendered folder device-plugin/; it is applied "
-            f"where agentgpu:installedApiGroups has {GPU_OPERATOR_GROUP}, for the GPU Operator); "
+            f"where agentgpu:installedApiGroups has {DEVICE_PLUGIN_GROUP}, for the GPU Operator); "
             f"shared nodes ask for it with the label {DEVICE_PLUGIN_CONFIG_LABEL}, and without it a node offers "
             f"one slot where its engines need {slots}"
         )
@@ -66,5 +72,5 @@ def operators_of_gitops_tool(handed_over: Manifests) -> Iterator[str]:
 
 def _missing(manifests: Manifests) -> Iterator[tuple[str, str]]:
     """API groups that nobody serves yet, and their kinds. What waits for the GPU Operator has a sentence of its own."""
-    for group in sorted({manifest.needs for manifest in manifests.waiting} - {GPU_OPERATOR_GROUP}):
+    for group in sorted({manifest.needs for manifest in manifests.waiting} - {DEVICE_PLUGIN_GROUP}):
         yield group, ", ".join(sorted({manifest.kind for manifest in manifests.waiting if manifest.needs == group}))

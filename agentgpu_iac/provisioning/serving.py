@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.provisioning.manifests import Manifests
+from agentgpu_iac.provisioning.manifests import Manifest, Manifests
 
 _REPLICAS = "spec.replicas"
 
@@ -29,14 +29,19 @@ class ServingArgs:
     """Context of the kubeconfig. None: its current one."""
     scaled: frozenset[str] = frozenset()
     """Names of the workloads whose replicas are set by others."""
+    operators: tuple[pulumi.Resource, ...] = ()
+    """What brings the kinds and namespaces of others that some of the objects need; empty: they are there."""
 
 
 class Serving(pulumi.ComponentResource):
     """The objects of the rendered Kustomize base, as they are, under Pulumi's care.
 
-    One ``ConfigGroup`` holds them all: the Kubernetes provider creates the Namespace before what lies in it, and
-    deletes in reverse. During the first preview of a cluster that is only being made there is nobody to ask yet, so the
-    objects show up only in the update itself; from the second preview on, each object has its own diff.
+    One ``ConfigGroup`` holds all objects of kinds that any cluster knows: the Kubernetes provider creates the Namespace before
+    what lies in it, and deletes in reverse. During the first preview of a cluster that is only being made there is nobody to
+    ask yet, so these show up only in the update itself; from the second preview on, each object has its own diff.
+
+    Objects of operators stand beside it, one by one: a group asks the cluster what each kind is, before the operator is there
+    to say. They come after the group and after the operators, and go before them.
 
     They are applied server-side, so that each field belongs to who set it. Replicas of a burst tier are set by a scaler,
     or by hand: they count at creation, and are left alone afterwards. A changed ConfigMap is changed in its place; the
@@ -69,15 +74,41 @@ class Serving(pulumi.ComponentResource):
             opts = pulumi.ResourceOptions.merge(asked.opts, pulumi.ResourceOptions(ignore_changes=[_REPLICAS]))
             return pulumi.ResourceTransformResult(props=asked.props, opts=opts)
 
-        kubernetes.yaml.v2.ConfigGroup(
-            name,
-            objs=[dict(manifest.content) for manifest in args.manifests.applied],
-            skip_await=True,
-            opts=pulumi.ResourceOptions(
-                parent=self, providers={"kubernetes": provider}, transforms=[left_to_others] if args.scaled else None
-            ),
+        options = pulumi.ResourceOptions(
+            parent=self,
+            provider=provider,
+            transforms=[left_to_others] if args.scaled else None,
         )
+        group = kubernetes.yaml.v2.ConfigGroup(
+            name,
+            objs=[dict(manifest.content) for manifest in args.manifests.applied if not manifest.is_beside],
+            skip_await=True,
+            opts=options,
+        )
+        after = pulumi.ResourceOptions(depends_on=[group, *args.operators])
+        for manifest in args.manifests.applied:
+            if manifest.is_beside:
+                # It answers to the name that it had in the group too: what is there is taken over, not made anew.
+                was = pulumi.ResourceOptions(aliases=[pulumi.Alias(parent=group)])
+                opts_ = pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(options, after), was)
+                _object(f"{name}:{manifest.place}", manifest, opts_)
         self.register_outputs({})
+
+
+def _object(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
+    """An object that an operator serves, or looks for in its own namespace."""
+    content = manifest.content
+    if manifest.kind == "ConfigMap":
+        kubernetes.core.v1.ConfigMap(name, metadata=content["metadata"], data=content["data"], opts=opts)
+        return
+    kubernetes.apiextensions.CustomResource(
+        name,
+        api_version=content["apiVersion"],
+        kind=manifest.kind,
+        metadata=content["metadata"],
+        spec=content.get("spec"),
+        opts=opts,
+    )
 
 
 def scaled_by_others(plan: Plan) -> frozenset[str]:

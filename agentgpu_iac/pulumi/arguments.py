@@ -68,6 +68,8 @@ class AgentStackArgs:
     """For the target kubernetes, context of the kubeconfig; left out, its current one."""
     installed_api_groups: list[str] | None = None
     """API groups of operators that are installed in the cluster; their objects are applied too."""
+    charts: dict[str, str] | None = None
+    """Where Helm finds the charts to install in the cluster, by their names, such as keda."""
     nodes: str | None = None
     """What makes the nodes of pools whose size may change: node-groups or karpenter."""
     karpenter_chart: str | None = None

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
+from agentgpu_iac.plan.charts import OPERATORS, VALUES_FOLDER, ChartName, values_path
 from agentgpu_iac.plan.endpoints import ADDRESS, endpoints
 from agentgpu_iac.plan.machine_paths import MACHINE_FOLDER, SECRETS_FILE, SETUP, pool_folder
 from agentgpu_iac.plan.meanings import RANK_ORDER, RANKS, WARNINGS
 from agentgpu_iac.plan.pooling import first_answer_words, seats_words
 from agentgpu_iac.plan.watching import EXPORTER_MISSING
 from agentgpu_iac.rendering.dashboard import SIDECAR_LABEL
-from agentgpu_iac.rendering.helm_values import FOLDER as VALUES
 from agentgpu_iac.rendering.origin import digest_of
 from agentgpu_iac.rendering.skyserve import start_command
 from agentgpu_iac.spec.vocabulary import PoolingKind
@@ -24,18 +24,16 @@ from agentgpu_iac.targets import TARGETS
 
 README: Final = "README.md"
 
-_OPERATORS: Final = {
-    "karpenter.sh": "Karpenter, with its IAM role and its queue of interruptions",
-    "keda.sh": "KEDA",
-    "monitoring.coreos.com": "the Prometheus Operator, with a Prometheus that selects these monitors and rules",
-    "leaderworkerset.x-k8s.io": "LeaderWorkerSet",
-    "gateway.networking.k8s.io": "the Gateway API and a Gateway that knows InferencePools",
-    "inference.networking.k8s.io": "the Gateway API's inference extension",
-    "external-secrets.io": "the External Secrets operator, with the store that the spec names",
-    "argoproj.io": "Argo CD",
-    "kustomize.toolkit.fluxcd.io": "Flux",
+_WITH: Final = {
+    "karpenter.sh": ", with its IAM role and its queue of interruptions",
+    "monitoring.coreos.com": ", with a Prometheus that selects these monitors and rules",
+    "gateway.networking.k8s.io": " and a Gateway that knows InferencePools",
+    "external-secrets.io": ", with the store that the spec names",
 }
-"""What serves each API group that objects here are of."""
+"""What operators need beside themselves."""
+
+_ASIDE: Final = frozenset({"karpenter.k8s.aws", "source.toolkit.fluxcd.io"})
+"""API groups of operators that are named by another of theirs."""
 
 _GROUP: Final = re.compile(rb"^apiVersion: ([a-z0-9.-]+)/", re.MULTILINE)
 
@@ -138,12 +136,12 @@ def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
     if plan.hosts:
         yield "Debian or Ubuntu with the NVIDIA driver; `setup.sh` sees to Docker and NVIDIA's container toolkit."
     if target.can.has_cluster:
-        values = f" (values for the charts: `{VALUES}/`)" if _values(files, "gpu-operator") else ""
+        values = f" (values for the charts: `{VALUES_FOLDER}/`)" if _values(files, "gpu-operator") else ""
         yield f"NVIDIA's device plugin, or the GPU Operator{values}."
     groups = {found[1].decode() for file in files if (found := _GROUP.search(file.content)) is not None}
-    for group, operator in _OPERATORS.items():
-        if group in groups:
-            yield f"{operator} ({group})."
+    for group, operator in OPERATORS.items():
+        if group in groups - _ASIDE:
+            yield f"{operator[0].upper()}{operator[1:]}{_WITH.get(group, '')} ({group})."
     if target.can.has_cluster:
         yield from _watchers(plan, files)
     for secret in plan.security.secrets:
@@ -186,8 +184,8 @@ def _watchers(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
         )
 
 
-def _values(files: Sequence[RenderedFile], chart: str) -> str:
-    path = f"{VALUES}/{chart}.yaml"
+def _values(files: Sequence[RenderedFile], chart: ChartName) -> str:
+    path = values_path(chart)
     return f" (values for its chart: `{path}`)" if any(file.path == path for file in files) else ""
 
 

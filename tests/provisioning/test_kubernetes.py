@@ -94,7 +94,10 @@ def test_a_gitops_tool_applies_all_but_what_tells_it_so() -> None:
     settings = Settings(installed_api_groups=frozenset({"argoproj.io"}))
     recording = record(lambda: deploy(plan, render(plan), settings))
     (group,) = recording.of(GROUP)
-    assert [one["kind"] for one in group.inputs["objs"]] == ["Application"]
+    assert group.inputs["objs"] == []
+    assert [one.inputs["kind"] for one in recording.of("kubernetes:argoproj.io/v1alpha1:Application")] == [
+        "Application"
+    ]
     told = "\n".join(recording.outputs["prerequisites"])
     assert "the namespace argocd, in which other tools look for their objects" in told
 
@@ -139,10 +142,14 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:kubeconfig": "~/.kube/prod",
             "agentgpu:context": "prod",
             "agentgpu:installedApiGroups": '["keda.sh"]',
+            "agentgpu:charts": '{"keda": "charts/keda"}',
         }
     )
     assert Settings.from_config(pulumi.Config("agentgpu")) == Settings(
-        kubeconfig=Path.home() / ".kube" / "prod", context="prod", installed_api_groups=frozenset({"keda.sh"})
+        kubeconfig=Path.home() / ".kube" / "prod",
+        context="prod",
+        installed_api_groups=frozenset({"keda.sh"}),
+        charts={"keda": "charts/keda"},
     )
     pulumi.runtime.set_all_config({})
     assert Settings.from_config(pulumi.Config("agentgpu")) == Settings()

@@ -37,7 +37,7 @@ def everything(files: tuple[RenderedFile, ...], *without: str) -> dict[tuple[str
 def applied(recording: Recording) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Every object that Pulumi was asked to make in the cluster."""
     (group,) = recording.of(GROUP)
-    single = [one.inputs for one in recording.resources if "karpenter" in one.token.partition("/")[0]]
+    single = [one.inputs for one in recording.resources if one.token.startswith("kubernetes:")]
     return {identity(one): one for one in (*group.inputs["objs"], *single) if "apiVersion" in one}
 
 

@@ -58,7 +58,9 @@ def test_objects_of_an_installed_operator_are_applied_too() -> None:
     settings = replace(SETTINGS, installed_api_groups=frozenset({"keda.sh"}))
     recording = record(lambda: deploy(make_plan(), FILES, settings))
     (group,) = recording.of(GROUP)
-    assert [one["kind"] for one in group.inputs["objs"]] == ["Namespace", "Deployment", "Service", "ScaledObject"]
+    assert [one["kind"] for one in group.inputs["objs"]] == ["Namespace", "Deployment", "Service"]
+    (scaled,) = recording.of("kubernetes:keda.sh/v1alpha1:ScaledObject")
+    assert recording.position(GROUP, "demo") < recording.position(scaled.token, scaled.name)
     assert recording.outputs["notApplied"] == []
     assert scene("single").outputs["notApplied"] == ["ScaledObject support (keda.sh/v1alpha1)"]
 
@@ -212,6 +214,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:apiEndpoint": "private",
             "agentgpu:apiAllowedCidrs": '["192.0.2.0/24"]',
             "agentgpu:installedApiGroups": '["keda.sh"]',
+            "agentgpu:charts": '{"keda": "charts/keda"}',
             "agentgpu:adminRoleArns": '["arn:aws:iam::123456789012:role/Operator"]',
             "agentgpu:vpcId": "vpc-1",
             "agentgpu:privateSubnetIds": '["subnet-a", "subnet-b"]',
@@ -242,6 +245,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
     assert found == Settings(
         api_endpoint=ApiEndpoint(kind="private", allowed_cidrs=("192.0.2.0/24",)),
         installed_api_groups=frozenset({"keda.sh"}),
+        charts={"keda": "charts/keda"},
         admin_role_arns=("arn:aws:iam::123456789012:role/Operator",),
         vpc_id="vpc-1",
         private_subnet_ids=("subnet-a", "subnet-b"),

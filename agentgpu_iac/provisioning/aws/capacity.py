@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.nodes import FALLBACK_SUFFIX, PREFERRED_SUFFIX
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.spec.vocabulary import CapacityType
 
@@ -13,11 +14,6 @@ EKS_CAPACITY: dict[CapacityType, str] = {"on-demand": "ON_DEMAND", "reserved": "
 as it is open to any instance that matches. One that is named instead (``HeldCapacity``) has a node group of its own."""
 
 CAPACITY_BLOCK = "CAPACITY_BLOCK"
-
-PREFERRED_SUFFIX = "-preferred"
-FALLBACK_SUFFIX = "-fallback"
-"""What tells the groups of one pool apart, for people and for the Cluster Autoscaler's priority expander. A pool's
-own name may hold words such as spot already, so the capacity type would not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

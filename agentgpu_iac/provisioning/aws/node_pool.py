@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from agentgpu_iac.plan import NodePool
 from agentgpu_iac.plan.network_cards import network_interfaces
 from agentgpu_iac.plan.node_image import release_parameter
-from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, node_labels
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, CARD_LABEL, node_labels
 from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import NODE_GROUP_NAME_LIMIT, fitted, pool_tags
@@ -162,7 +162,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             update_config=update_config(pool, nothing_to_spare=nothing_to_spare),
             node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True) if args.repairs_nodes else None,
             launch_template=template.reference(),
-            labels=node_labels(pool),
+            labels={**node_labels(pool), CARD_LABEL: pool.accelerator},
             taints=[_ACCELERATOR_TAINT],
             tags=pool_tags(args.stack, pool),
             opts=pulumi.ResourceOptions(

@@ -1,15 +1,21 @@
 """What must run in the cluster besides what this program puts there, said in sentences.
 
-EKS offers no add-on for these, so they are installed with the tool of your choice after the first ``pulumi up``.
+EKS offers no add-on for these: ``agentgpu:charts`` installs them, or a tool of your choice after the first ``pulumi up``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from agentgpu_iac.plan import NodePool, Plan
-from agentgpu_iac.plan.nodes import FABRIC_RESOURCE, KARPENTER_DISCOVERY_TAG, STACK_LABEL
-from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
+from agentgpu_iac.plan.nodes import (
+    FABRIC_RESOURCE,
+    FALLBACK_SUFFIX,
+    KARPENTER_DISCOVERY_TAG,
+    PREFERRED_SUFFIX,
+    STACK_LABEL,
+)
+from agentgpu_iac.provisioning.aws.capacity import node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.objects import Objects
 from agentgpu_iac.provisioning.prerequisites import (
@@ -35,18 +41,19 @@ def prerequisites(
     held: Mapping[str, HeldCapacity],
     has_own_subnets: bool,
     has_budget_alarm: bool,
+    charts: Collection[str],
 ) -> tuple[str, ...]:
     """Everything that still has to be installed or made, each with the consequence of leaving it out.
 
     ``grouped`` are the pools that are node groups; Karpenter makes the nodes of the others. ``has_own_subnets`` says
-    that the subnets are yours, tags and all.
+    that the subnets are yours, tags and all. ``charts`` are those that Pulumi installs.
     """
     made = tuple(pool for pool in plan.node_pools if pool not in grouped)
     return (
-        device_plugin(),
-        *_fabric(plan.node_pools),
-        *sharing(plan.node_pools),
-        *_autoscaling(grouped, held),
+        *device_plugin(charts),
+        *(() if "aws-efa-k8s-device-plugin" in charts else _fabric(plan.node_pools)),
+        *sharing(plan.node_pools, charts),
+        *(() if "cluster-autoscaler" in charts else _autoscaling(grouped, held)),
         *_spot(made),
         *((_subnets(plan.stack),) if made and has_own_subnets else ()),
         *secrets(plan),

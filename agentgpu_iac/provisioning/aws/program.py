@@ -12,6 +12,7 @@ import pulumi_aws as aws
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.provisioning.aws import cluster_autoscaler
 from agentgpu_iac.provisioning.aws.administrators import administrator_faults
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults
@@ -67,6 +68,7 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
 )
 from agentgpu_iac.provisioning.aws.site import Site, find_site
 from agentgpu_iac.provisioning.aws.system_nodes import karpenter_requests, system_faults
+from agentgpu_iac.provisioning.charts import chart_faults, chart_groups, installed
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.deployed import known_outputs
 from agentgpu_iac.provisioning.faults import CONFIGURATION
@@ -110,6 +112,8 @@ class Settings:
     """``agentgpu:budgetEmails``: who gets a letter when the stack costs more than planned; nobody: no budget."""
     installed_api_groups: frozenset[str] = frozenset()
     """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
+    charts: Mapping[str, str] = field(default_factory=dict)
+    """``agentgpu:charts``: where Helm finds the charts to install, by their names, such as keda."""
     nodes: str = NODE_GROUPS
     """``agentgpu:nodes``: what makes the nodes of pools whose size may change; node-groups or karpenter."""
     karpenter_chart: str = ""
@@ -146,6 +150,7 @@ class Settings:
             reserve=config.get_bool("reserve") or False,
             budget_emails=tuple(config.get_object("budgetEmails") or ()),
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
+            charts=config.get_object("charts") or {},
             nodes=config.get("nodes") or default.nodes,
             karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
             model_bucket=config.get("modelBucket") or default.model_bucket,
@@ -176,7 +181,8 @@ def make(
     region = plan.node_pools[0].region
     cloud_inits = beside_inits(whole, files, pools_beside(whole))
     cost = report_cost(whole, excludes=_excludes(plan, settings))
-    objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
+    served = settings.installed_api_groups | chart_groups(settings.charts)
+    objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=served)
     grouped = grouped_pools(plan, settings.nodes)
     site = find_site(
         plan,
@@ -244,6 +250,7 @@ def make(
         for pool in grouped
     ]
     check_health((*cluster.parts, *(group for made in node_pools for group in made.node_groups)), region)
+    operators = _operators(plan, settings, files, cluster, parent)
     before_serving: list[pulumi.Resource] = [*node_pools]
     if settings.nodes == KARPENTER:
         before_serving.append(
@@ -253,7 +260,12 @@ def make(
         before_serving.append(_model_bucket(plan, settings, bucket, cluster, parent))
     serving = Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving, scaled=scaled_by_others(plan)),
+        ServingArgs(
+            kubeconfig=cluster.kubeconfig,
+            manifests=objects.serving,
+            scaled=scaled_by_others(plan),
+            operators=operators,
+        ),
         within(parent, before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
@@ -336,6 +348,17 @@ def _reserved(
     )
 
 
+def _operators(
+    plan: Plan, settings: Settings, files: tuple[RenderedFile, ...], cluster: Cluster, parent: pulumi.Resource | None
+) -> tuple[pulumi.Resource, ...]:
+    """The charts that the settings name, on the system nodes; the Cluster Autoscaler learns of its role when it starts."""
+    before: list[pulumi.Resource] = [cluster]
+    if cluster_autoscaler.CHART in settings.charts:
+        role = cluster_autoscaler.cluster_autoscaler_role(plan, cluster.name, within(parent, [cluster]))
+        before.append(role)
+    return installed(plan.stack, settings.charts, files, kubeconfig=cluster.kubeconfig, opts=within(parent, before))
+
+
 def _karpenter(
     plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, opts: pulumi.ResourceOptions
 ) -> Karpenter:
@@ -416,6 +439,7 @@ def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
     yield from model_bucket_faults(
         plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket, source=CONFIGURATION
     )
+    yield from chart_faults(plan, settings.charts, unused=cluster_autoscaler.unused_charts(settings.nodes))
     grouped = grouped_pools(plan, settings.nodes)
     ids, zones = settings.capacity_reservation_ids, settings.capacity_reservation_zones
     tagged = {pool.name for pool in plan.node_pools if pool not in grouped}.intersection((*ids, *zones))
@@ -462,6 +486,7 @@ def _outputs(
                 held=site.held,
                 has_own_subnets=settings.vpc_id is not None and not settings.tag_subnets,
                 has_budget_alarm=bool(settings.budget_emails),
+                charts=settings.charts,
             )
         ),
         "notApplied": [str(manifest) for manifest in objects.serving.waiting],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.plan.nodes import ENGINE_UID, POOL_LABEL
 from agentgpu_iac.provisioning.manifests import Manifests
@@ -15,15 +17,18 @@ from agentgpu_iac.provisioning.prerequisites import (
 )
 
 
-def prerequisites(plan: Plan, manifests: Manifests, handed_over: Manifests | None) -> tuple[str, ...]:
+def prerequisites(
+    plan: Plan, manifests: Manifests, handed_over: Manifests | None, charts: Collection[str]
+) -> tuple[str, ...]:
     """Everything that someone must still bring, each with what happens without it.
 
-    ``handed_over`` are the objects that a GitOps tool applies; None where there is no tool.
+    ``handed_over`` are the objects that a GitOps tool applies; None where there is no tool. ``charts`` are those that Pulumi
+    installs.
     """
     return (
         *(_nodes(pool) for pool in plan.node_pools),
-        device_plugin(),
-        *sharing(plan.node_pools),
+        *device_plugin(charts),
+        *sharing(plan.node_pools, charts),
         *secrets(plan),
         *namespaces(plan, manifests),
         *operators(manifests),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, text_of
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.provisioning.charts import chart_faults, chart_groups, installed
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, target_faults
 from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites
@@ -38,6 +39,8 @@ class Settings:
     """``agentgpu:context``: context of that kubeconfig. None: its current one."""
     installed_api_groups: frozenset[str] = frozenset()
     """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
+    charts: Mapping[str, str] = field(default_factory=dict)
+    """``agentgpu:charts``: where Helm finds the charts to install, by their names, such as keda."""
 
     @classmethod
     def from_config(cls, config: pulumi.Config) -> Settings:
@@ -47,6 +50,7 @@ class Settings:
             kubeconfig=Path(kubeconfig).expanduser() if kubeconfig else None,
             context=config.get("context") or None,
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
+            charts=config.get_object("charts") or {},
         )
 
 
@@ -65,7 +69,13 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
 
 def check(plan: Plan, settings: Settings) -> None:
     """Raise BadInput for a plan or settings that cannot be carried out."""
-    if faults := [*target_faults(plan, "kubernetes", "clusters"), *unreachable(settings), *policy_faults(plan)]:
+    faults = [
+        *target_faults(plan, "kubernetes", "clusters"),
+        *unreachable(settings),
+        *chart_faults(plan, settings.charts),
+        *policy_faults(plan),
+    ]
+    if faults:
         raise BadInput(faults)
 
 
@@ -74,15 +84,21 @@ def make(
 ) -> dict[str, Any]:
     """Put the objects of a plan that was checked into the cluster, and return what its users need."""
     cost = report_cost(plan, excludes=_EXCLUDES)
-    objects = read_manifests(files, settings.installed_api_groups)
+    served = settings.installed_api_groups | chart_groups(settings.charts)
+    objects = read_manifests(files, served)
     manifests, handed_over = objects, None
     if plan.gitops is not None:
-        manifests, handed_over = read_manifests(files, settings.installed_api_groups, GITOPS_FOLDER), objects
+        manifests, handed_over = read_manifests(files, served, GITOPS_FOLDER), objects
+    kubeconfig = None if settings.kubeconfig is None else str(settings.kubeconfig)
+    operators = installed(
+        plan.stack, settings.charts, files, kubeconfig=kubeconfig, context=settings.context, opts=within(parent)
+    )
     Serving(
         plan.stack,
         ServingArgs(
-            kubeconfig=None if settings.kubeconfig is None else str(settings.kubeconfig),
+            kubeconfig=kubeconfig,
             context=settings.context,
+            operators=operators,
             manifests=manifests,
             scaled=scaled_by_others(plan.in_cluster),
         ),
@@ -91,7 +107,7 @@ def make(
     return {
         "agentUrls": {agent.name: base_url(plan, agent.name) for agent in plan.served_agents},
         OUTPUT: cost,
-        "prerequisites": list(prerequisites(plan.in_cluster, manifests, handed_over)),
+        "prerequisites": list(prerequisites(plan.in_cluster, manifests, handed_over, settings.charts)),
         "notApplied": [str(manifest) for manifest in manifests.waiting],
     }
 
