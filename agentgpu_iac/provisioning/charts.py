@@ -125,7 +125,7 @@ def chart_faults(plan: Plan, charts: Mapping[str, str], *, unused: Mapping[str, 
             yield _fault(at, f"{name} {use}", did_you_mean(name, wanted) or f"it has for {', '.join(wanted) or 'none'}")
         elif (wrong := _wrong_address(address)) is not None:
             yield _fault(at, *wrong)
-        elif (twice := sorted(CHARTS[cast(ChartName, name)].brings & charts.keys())) != []:
+        elif (twice := sorted(CHARTS[name].brings & charts.keys())) != []:
             yield _fault(
                 at, f"{name} brings {' and '.join(twice)} itself", f"leave out {name} or {' and '.join(twice)}"
             )
@@ -171,5 +171,5 @@ def _parts(address: str) -> tuple[str, str | None]:
     return address.removesuffix(f":{version}"), version
 
 
-def _fault(path: str, message: str, hint: str | None) -> Fault:
+def _fault(path: str, message: str, hint: str) -> Fault:
     return Fault(source=CONFIGURATION, path=path, message=message, hint=hint)
