@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.cluster.trees import tree_of_text
 from tests.e2e.pulumi.aws.conftest import SPEC
 from tests.e2e.pulumi.aws.front.faults import DENIED, THROTTLED, Fate, Refusal
 from tests.e2e.pulumi.aws.front.server import Front
@@ -37,6 +38,22 @@ def mending(said: Said) -> list[str]:
     lines = [line.strip() for line in said.text.splitlines()]
     (command,) = {line for line in lines if line.startswith("pulumi up --replace")}
     return shlex.split(command)[2:]
+
+
+def test_an_account_that_may_run_nothing_is_told_before_anything_is_made(ill: RealAccount) -> None:
+    plan = tree_of_text(SPEC).plan
+    codes = [need.code for need in plan.vcpu_quotas if need.code is not None]
+    assert codes
+    ill.front.quotas |= dict.fromkeys(codes, 0.0)
+    warned = ill.project.run("preview")
+    said = ill.project.up(expect=FAILED)
+    ill.front.quotas.clear()
+    for text in (warned.text, said.text):
+        assert f"--quota-code {codes[0]}" in text
+    assert "nothing was made" in said.text
+    assert ill.front.calls.count("GetServiceQuota") >= len(codes)
+    assert "CreateVpc" not in ill.front.calls
+    assert ill.what_is_there() == {}
 
 
 def test_a_throttled_call_is_asked_again_and_nothing_is_begun_in_a_failed_cluster(ill: RealAccount) -> None:

@@ -33,6 +33,7 @@ Environ = dict[str, Any]
 _SERVICE: Final = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 _TAGS: Final = re.compile(rb"<Tag>.*?</Tag>")
 _CONTROL: Final = "/v20180820/tags/"
+_LARGE: Final = 100_000.0
 _RELEASE: Final = re.compile(r"/(?P<kubernetes>\d+\.\d+)/.*-v(?P<release>\d{8})/release_version$")
 
 
@@ -63,6 +64,8 @@ class Front:
         self.eks = Eks(ACCOUNT, REGION, self.faults, groups)
         self.ec2 = Ec2(ACCOUNT, REGION)
         self.bucket_tags: dict[str, bytes] = {}
+        self.quotas: dict[str, float] = {}
+        """vCPUs that the account may run, by the code of a quota; those that are not here carry anything."""
         self.calls.clear()
 
     def client(self, service: str) -> Any:
@@ -124,6 +127,9 @@ class Front:
                 return None
             case "ssm" if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".GetParameter"):
                 return _release(json.loads(body)["Name"])
+            case "servicequotas" if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".GetServiceQuota"):
+                self._met("GetServiceQuota")
+                return as_json(self._quota(json.loads(body)))
             case _:
                 if target := environ.get("HTTP_X_AMZ_TARGET"):
                     self._met(target.rpartition(".")[2])
@@ -132,6 +138,11 @@ class Front:
     def _met(self, name: str) -> None:
         self.calls.append(name)
         self.faults.refuse(name)
+
+    def _quota(self, asked: dict[str, str]) -> dict[str, Any]:
+        """What the account may run: moto knows quotas of a VPC alone."""
+        code = asked["QuotaCode"]
+        return {"Quota": {**asked, "Value": self.quotas.get(code, _LARGE), "Unit": "None", "Adjustable": True}}
 
     def _tags_of_bucket(self, method: str, arn: str, body: bytes) -> Answer:
         """S3 Control's tags, which moto keeps for other things than buckets."""
