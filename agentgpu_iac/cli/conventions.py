@@ -20,9 +20,7 @@ from typer.models import ArgumentInfo, OptionInfo
 from agentgpu_iac.cli.app import DEFAULT_SPEC, PROGRAM
 from agentgpu_iac.cli.examples import EXAMPLES
 from agentgpu_iac.errors import BadInput
-
-DOCUMENTATION: Final = "https://agentgpu.dev/cli/"
-"""The page that tells of every command; ``[project.urls]`` has the same address."""
+from agentgpu_iac.spec.pages import page
 
 _WORDS: Final[dict[Any, str]] = {Path: "FILE", int: "N", float: "N", datetime: "DATE"}
 """What stands for a value in a usage text, by its kind; of a text it is the last word of its option."""
@@ -50,8 +48,13 @@ def register(group: typer.Typer, function: Callable[..., None], *path: str) -> N
 def _ending(name: str) -> str:
     """Examples and where to read on, as the end of a help text; the first mark keeps its lines apart."""
     lines = "\n".join(f"  {PROGRAM} {name} {example}".rstrip() for example in EXAMPLES.get(name, ()))
-    page = f"{DOCUMENTATION}#{PROGRAM}-{'-'.join(name.split())}"
-    return f"\b\nExamples:\n{lines}\n\n{page}" if lines else page
+    more = f"More: {page('cli', heading_of(name))}"
+    return f"\b\nExamples:\n{lines}\n\n{more}" if lines else more
+
+
+def heading_of(name: str) -> str:
+    """The heading of a command on the page of the command line."""
+    return "-".join((PROGRAM, *name.split()))
 
 
 def _with_conventions(function: Callable[..., None]) -> Callable[..., None]:

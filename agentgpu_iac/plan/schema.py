@@ -7,9 +7,10 @@ from typing import Any, Final
 from agentgpu_iac.plan.document import Plan
 from agentgpu_iac.plan.lever import Frontier, Levers
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.pages import schema_name
 from agentgpu_iac.spec.schema import file_schema
 
-PLAN_SCHEMA_ID: Final = "https://agentgpu.dev/schema/plan.v1alpha1.json"
+PLAN_SCHEMA_ID: Final = schema_name("plan")
 PLAN_TITLE: Final = "agentgpu plan, v1alpha1"
 
 
@@ -24,5 +25,4 @@ ANSWERS: Final[dict[str, type[Document]]] = {"levers": Levers, "frontier": Front
 
 def answer_schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of what that command prints with ``--format json``."""
-    schema_id = f"https://agentgpu.dev/schema/{name}.v1alpha1.json"
-    return file_schema(ANSWERS[name], schema_id, f"agentgpu {name}, v1alpha1")
+    return file_schema(ANSWERS[name], schema_name(name), f"agentgpu {name}, v1alpha1")

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Final
 
 from agentgpu_iac.errors import DISTRIBUTION
+from agentgpu_iac.spec.pages import page
 from agentgpu_iac.spec.schema import schema_text
 from agentgpu_iac.spec.starter import SCHEMA_FILE, Setup
 from agentgpu_iac.spec.vocabulary import Target
@@ -38,7 +39,7 @@ runtime:
     virtualenv: .venv
 """
 _SETTINGS: Final = """\
-# Every key is told at https://agentgpu.dev/pulumi-project/
+# Every key is told in {page} of agentgpu's checkout.
 config:
   {source}
   agentgpu:target: {target} # a plan for another one is refused
@@ -164,6 +165,7 @@ class PulumiProject:
 
     def _settings(self) -> str:
         return _SETTINGS.format(
+            page=page("pulumi-project"),
             source=f"agentgpu:{'plan' if self.is_plan else 'spec'}: {self.file}",
             target=self.target,
             more=_MORE[self.target].format(region=self.region),

@@ -12,10 +12,11 @@ from pydantic_core import core_schema
 
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import AgentStack
+from agentgpu_iac.spec.pages import schema_name
 from agentgpu_iac.spec.schema_examples import with_examples
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-SCHEMA_ID = "https://agentgpu.dev/schema/agentstack.v1alpha1.json"
+SCHEMA_ID: Final = schema_name("agentstack")
 TITLE = "agentgpu agent stack, v1alpha1"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from typer.main import get_command
 
 from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, app
-from agentgpu_iac.cli.conventions import DOCUMENTATION
+from agentgpu_iac.cli.conventions import heading_of
 from agentgpu_iac.cli.examples import EXAMPLES
+from agentgpu_iac.spec.pages import page
 from tests.cli.running import SMALL, agentgpu
+from tests.pages.blocks import ROOT, anchors
 
 PRINTS_NO_DATA = {"init", "pin", "pulumi", "report", "comment"}
 """Commands that write files and say so in a sentence."""
@@ -32,6 +33,7 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 
 
 COMMANDS = dict(commands())
+HEADINGS = anchors(ROOT / page("cli"))
 every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 
 
@@ -45,7 +47,9 @@ def test_every_command_has_a_short_way_to_its_help_with_examples_and_a_link(path
     answer = agentgpu(*path, "-h")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == agentgpu(*path, "--help").out
-    assert f"{DOCUMENTATION}#agentgpu-{'-'.join(path)}\n" in answer.out
+    heading = heading_of(" ".join(path))
+    assert f"More: {page('cli', heading)}\n" in answer.out
+    assert heading in HEADINGS
     assert f"Examples:\n    agentgpu {' '.join(path)}" in answer.out
     assert len(answer.out.partition("Arguments:")[0].partition("Options:")[0].split()) > 6
 
@@ -156,9 +160,3 @@ def test_shells_complete_models_cards_and_agents(saved: Path) -> None:
     for unreadable in (Path("nothing.yaml"), Path("-"), None):
         context = Context(spec=unreadable)
         assert completing.agents(context, "") == []
-
-
-def test_the_link_is_that_of_the_project() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    if urls := project.get("urls"):
-        assert DOCUMENTATION.startswith(urls["Documentation"])

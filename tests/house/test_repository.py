@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 import yaml
 
 import agentgpu_iac
-from agentgpu_iac.cli.conventions import DOCUMENTATION
 from tools.release import tag_faults, version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,10 +91,26 @@ def test_the_version_has_one_home() -> None:
     assert stated == []
 
 
-def test_our_address_has_one_home() -> None:
-    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
-    assert yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["site_url"] == urls["Documentation"]
-    assert f"{urls['Documentation']}cli/" == DOCUMENTATION
+def test_nothing_leads_to_an_address_that_is_not_ours() -> None:
+    """``agentgpu.dev`` names API groups and labels, and is nobody's address that a reader could be sent to; neither the
+    site nor the package states one. Pages are called by their path, and each path that a text of the tool or of a
+    template names is there."""
+    kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    paths = [ROOT / name for name in kept.split("\0") if name and (ROOT / name).is_file()]
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8", errors="replace") for path in paths}
+    assert len(texts) > 1000
+    assert [name for name, text in texts.items() if re.search(r"//(?:[\w-]+\.)*agentgpu\.dev\b", text)] == []
+    assert yaml.safe_load(texts["mkdocs.yml"])["site_url"] == ""
+    assert "urls" not in tomllib.loads(texts["pyproject.toml"])["project"]
+    told = [
+        (name, path)
+        for name, text in texts.items()
+        if name.startswith(("agentgpu_iac/", "templates/")) and name.endswith((".py", ".j2", ".yaml", ".sh"))
+        for path in re.findall(r"(?<![\w/.])docs/[\w/-]+\.md\b", text)
+    ]
+    others = {"docs/metrics.md", "docs/docs/benchmarking.md"}  # of the llm-d router, of infinity
+    assert [each for each in told if each[1] not in others and not (ROOT / each[1]).is_file()] == []
+    assert told
 
 
 def test_the_changelog_goes_by_releases() -> None:

@@ -82,3 +82,11 @@ def blocks_of(path: Path) -> tuple[Block, ...]:
 
 
 BLOCKS = tuple(block for path in PAGES if path.exists() for block in blocks_of(path))
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings of a page can be linked to, as the site and code hosts make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in titles)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.strip().lower())) for title in plain}

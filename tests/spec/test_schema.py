@@ -46,7 +46,7 @@ def test_the_schema_is_a_draft_2020_12_schema() -> None:
     schema = json_schema()
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
-    assert schema["$id"].endswith("/agentstack.v1alpha1.json")
+    assert schema["$id"] == "urn:agentgpu:schema:agentstack.v1alpha1"
     assert schema["title"] == "agentgpu agent stack, v1alpha1"
 
 
