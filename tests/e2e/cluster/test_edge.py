@@ -72,9 +72,7 @@ def test_text_is_read_back_byte_for_byte(equipped_cluster: ControlPlane, text: s
 
 
 @pytest.mark.parametrize(("word", "caller"), zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
-def test_names_that_look_like_something_else_stay_names(
-    equipped_cluster: ControlPlane, word: str, caller: str
-) -> None:
+def test_names_that_look_like_something_else_stay_names(equipped_cluster: ControlPlane, word: str, caller: str) -> None:
     made = tree_of_text(
         f"""
         apiVersion: agentgpu.dev/v1alpha1
