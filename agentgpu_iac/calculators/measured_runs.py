@@ -166,8 +166,9 @@ def _ratio(compared: Compared, source: str) -> float:
 
 
 def _is_figure(value: object) -> bool:
-    """Whether it is a number that a run can have measured: above 0, and no sign of an overflow."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < _MOST_MEASURED
+    """Whether it is a number that a run can have measured: neither 0 nor an overflow, nor next to either."""
+    least, most = 1 / _MOST_MEASURED, _MOST_MEASURED
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least < value < most
 
 
 def _figures(pattern: str, text: str) -> tuple[float, ...]:

@@ -76,9 +76,8 @@ def pin(
     All or nothing. What is pinned already stays; comments and layout stay as they are. Of standard input the pinned text is
     printed.
     """
-    from agentgpu_iac.cli.sources import load_both
+    from agentgpu_iac.cli.sources import load_both, planned
     from agentgpu_iac.operations.pinning import HUB, Places, hub_token, pinned
-    from agentgpu_iac.planning.planner import make_plan
     from agentgpu_iac.spec.editing import with_values
     from agentgpu_iac.spec.loader import MAX_BYTES
 
@@ -87,7 +86,7 @@ def pin(
     places = Places(
         hub=hub or os.environ.get("HF_ENDPOINT") or HUB, registries=_mirrors(registry or []), token=hub_token()
     )
-    found = pinned(make_plan(loaded, facts), loaded, places)
+    found = pinned(planned(loaded, facts), loaded, places)
     before = read_file(spec, MAX_BYTES).decode("utf-8") if text is None else text
     mark = "\ufeff" if before.startswith("\ufeff") else ""
     after = mark + with_values(before.removeprefix("\ufeff"), loaded, found.values) if found.values else before

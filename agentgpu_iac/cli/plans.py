@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from agentgpu_iac.catalog.store import Catalog
     from agentgpu_iac.plan import Plan, RenderedFile
+    from agentgpu_iac.planning.proving import Question
     from agentgpu_iac.review.blocks import Block
     from agentgpu_iac.simulation.profiles import Traffic
     from agentgpu_iac.spec.loader import LoadedStack
@@ -76,11 +77,11 @@ def plan(
     """Size, price and place an agent stack."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.price_ages import since_then
-    from agentgpu_iac.cli.sources import load_both
+    from agentgpu_iac.cli.sources import load_both, planned
     from agentgpu_iac.plan.reading import load_plan
     from agentgpu_iac.plan.writing import plan_text
-    from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
-    from agentgpu_iac.planning.proving import NINES, Question, proven
+    from agentgpu_iac.planning.planner import NoPlan, OverBudget
+    from agentgpu_iac.planning.proving import NINES, Question
     from agentgpu_iac.review.blocks import markdown, plain_text
     from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
@@ -99,8 +100,7 @@ def plan(
     try:
         saved = None if locked is None else load_plan(locked)
         loaded, facts = load_both(spec, catalog, today)
-        with waiting("planning and simulating" if prove else "planning") as show:
-            made = proven(loaded, facts, question, simulating(show)) if prove else make_plan(loaded, facts)
+        made = _proven(loaded, facts, question) if prove else planned(loaded, facts)
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
@@ -150,6 +150,14 @@ def _check_report(locked: Path | None) -> None:
     if locked is not None:
         raise BadInput.one("--locked", "prints a difference, which has no page; leave --format html out")
     library()
+
+
+def _proven(loaded: LoadedStack, catalog: Catalog, question: Question) -> Plan:
+    """The plan that holds under the traffic that is asked about, or the nearest one."""
+    from agentgpu_iac.planning.proving import proven
+
+    with waiting("planning and simulating") as show:
+        return proven(loaded, catalog, question, simulating(show))
 
 
 def _report(plan: Plan) -> str:

@@ -37,9 +37,9 @@ def eject(
     """
     from agentgpu_iac import __version__
     from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli.sources import planned
     from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, source_of, text_of
     from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, plan_in
-    from agentgpu_iac.planning.planner import make_plan
     from agentgpu_iac.spec.loader import load_bytes
     from agentgpu_iac.spec.pulumi_project import PULUMI_SETUPS, PulumiProject
 
@@ -50,7 +50,7 @@ def eject(
         plan = saved
     else:
         loaded = load_bytes(raw, source_of(spec))
-        plan = make_plan(loaded, load_catalog(catalog, base_directory=directory))
+        plan = planned(loaded, load_catalog(catalog, base_directory=directory))
     if PULUMI_SETUPS.get(plan.target) is None:
         hint = "use the files that agentgpu render writes"
         raise BadInput.one(str(spec), f"there is no Pulumi program for {plan.target!r}", path="spec.target", hint=hint)

@@ -9,13 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
-from agentgpu_iac.cli.sources import Source, source
+from agentgpu_iac.cli.sources import Source, planned, source
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import MIB, MOST_CONFIG_BYTES
 from agentgpu_iac.operations.git import Entry, Repository, repository_at
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, load_plan, plan_in
-from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.inventory import INVENTORY, read_inventory, sha256, sha256_of
 from agentgpu_iac.rendering.plan_file import PLAN_FILE
 from agentgpu_iac.rendering.tree import render_all
@@ -108,7 +107,7 @@ def _revision(name: str, revision: str, below: str, overlay: Path | None) -> Sid
     with tempfile.TemporaryDirectory() as folder:
         _configs(repository, name, f"{revision}:{'' if parent == '.' else parent}", Path(folder))
         catalog = load_catalog(overlay, base_directory=Path(folder))
-        return _rendered(Source(plan=make_plan(loaded, catalog), made_from=(loaded, catalog)))
+        return _rendered(Source(plan=planned(loaded, catalog), made_from=(loaded, catalog)))
 
 
 def _configs(repository: Repository, name: str, parent: str, folder: Path) -> None:

@@ -60,9 +60,13 @@ def source(
         return Source(plan=saved, made_from=None)
     catalog = load_catalog(overlay, base_directory=path.parent, asked_on=_day(today))
     loaded = load_bytes(raw, source_of(path), also=lambda tree, name: unknown_models(tree, name, catalog))
-    with waiting("planning"):
-        made = make_plan(loaded, catalog)
-    return Source(plan=made, made_from=(loaded, catalog))
+    return Source(plan=planned(loaded, catalog), made_from=(loaded, catalog))
+
+
+def planned(loaded: LoadedStack, catalog: Catalog) -> Plan:
+    """The plan of an agent stack; whoever waits for it sees how far it is."""
+    with waiting("planning") as tell:
+        return make_plan(loaded, catalog, told=lambda done, of: tell(f"({done:,} of {of:,} deployments sized) ..."))
 
 
 def _day(today: datetime | None) -> str:

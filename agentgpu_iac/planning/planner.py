@@ -8,7 +8,7 @@ was chosen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -83,10 +83,19 @@ class Unkept(NoPlan):
         super().__init__(message)
 
 
-def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None) -> Plan:
+Told = Callable[[int, int], None]
+"""Told how far planning is: how many deployments are sized, of how many that could be."""
+
+
+def _nobody_is_told(_done: int, _of: int) -> None: ...
+
+
+def make_plan(
+    loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None, *, told: Told = _nobody_is_told
+) -> Plan:
     """Plan an agent stack, in the cheapest of its regions where one cluster must hold it all.
 
-    ``evaluators`` remember what other plans over the same catalog have evaluated.
+    ``evaluators`` remember what other plans over the same catalog have evaluated; ``told`` hears how far it is.
 
     Raises:
         BadInput: the spec names something that the catalog does not know.
@@ -100,14 +109,14 @@ def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | No
     evaluators = evaluators or Evaluators()
     clusters = cluster_regions(settled, catalog)
     if not target_of(settled).can.one_region or len(clusters) < 2:
-        return _make_plan(loaded, settled, models, thinking, catalog, evaluators)
+        return _make_plan(loaded, settled, models, thinking, catalog, evaluators, told)
     plans: list[Plan] = []
     refusals: list[NoPlan] = []
     elsewhere = tuple(region for region in settled.regions if region not in clusters)
     for region in clusters:
         spec = settled.model_copy(update={"regions": (region, *elsewhere)})
         try:
-            plans.append(_make_plan(loaded, spec, models, thinking, catalog, evaluators))
+            plans.append(_make_plan(loaded, spec, models, thinking, catalog, evaluators, told))
         except NoPlan as refusal:
             refusals.append(refusal)
     if not plans:
@@ -123,6 +132,7 @@ def _make_plan(
     thinking: Sequence[ThinkingChoice],
     catalog: Catalog,
     evaluators: Evaluators,
+    told: Told,
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
@@ -133,6 +143,7 @@ def _make_plan(
     found: list[AgentFits] = []
     on_sale_alone: list[AgentOptions] = []
     for position, each in enumerate(considered):  # one after the other, while what each asks is still remembered
+        told(position, len(considered))
         found.append(fits(position, each.demand, spec, catalog, on_offer, evaluators))
         on_sale_alone.append(on_sale(found[-1], spec, catalog, {}))
     _require_options(on_sale_alone[: len(demands)], spec)

@@ -41,7 +41,7 @@ from agentgpu_iac.spec.yaml_tree import (
 )
 
 MAX_BYTES = 4 * 2**20
-"""The largest file that is read: 1,000 agents with every key written out take 1.3 MB."""
+"""The largest file that is read: the most agents that a stack has, with every key written out, take a tenth of it."""
 _PLANS: Final = "agentgpu.dev/plan/"
 """How the versions of a plan's format begin."""
 

@@ -324,11 +324,18 @@ def _wrong_length_or_form(kind: str, context: Mapping[str, object], steps: Steps
         case "too_short":
             return Wording(message="the list must not be empty")
         case "too_long":
-            return Wording(message=f"the list has {length:,} items; at most {_number(context.get('max_length'))} fit")
+            what = f"has {len(node.entries):,} keys" if isinstance(node, MapNode) else f"the list has {length:,} items"
+            return Wording(message=f"{what}; at most {_number(context.get('max_length'))} fit", hint=_smaller(steps))
         case "string_pattern_mismatch":
             return _wrong_form(next(str(step) for step in reversed(steps) if isinstance(step, str)), text)
         case _:
             return Wording(message="this value does not fit here")
+
+
+def _smaller(steps: Steps) -> str:
+    """What to do about a list that is too long."""
+    whole = steps[-1:] == ("agents",) and len(steps) == 2  # spec.agents; teams name agents, too
+    return "split the stack: agents of other models lose nothing by standing in another" if whole else ""
 
 
 def _wrong_form(key: str, text: str) -> Wording:

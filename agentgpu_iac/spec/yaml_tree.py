@@ -32,7 +32,7 @@ MAX_DEPTH = 32
 """Levels of nesting. The deepest key of an agent stack stands at level 6."""
 
 MAX_NODES = 200_000
-"""Values in one file, counted with every alias written out: twenty for each of 10,000 agents."""
+"""Values in one file, counted with every alias written out: hundreds for each agent of the largest stack."""
 
 MAX_FAULTS = 1000
 """Faults listed of one file: the first ones in it."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from agentgpu_iac.cli import app as app_module
 from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, app
 from agentgpu_iac.cli.conventions import heading_of
@@ -19,6 +20,16 @@ from agentgpu_iac.cli.examples import EXAMPLES
 from agentgpu_iac.spec.pages import page
 from tests.cli.running import SMALL, agentgpu
 from tests.pages.blocks import ROOT, anchors
+
+PLANS = {"sources.py", "publishing.py"}
+"""Modules of the command line that plan: one says how far it is, the other counts folders."""
+
+
+def test_whoever_waits_for_a_plan_sees_how_far_it_is() -> None:
+    """Every other command takes its plan from ``sources``."""
+    folder = Path(app_module.__file__).parent
+    assert {path.name for path in folder.glob("*.py") if "make_plan(" in path.read_text(encoding="utf-8")} == PLANS
+
 
 PRINTS_NO_DATA = {"init", "pin", "pulumi", "report", "comment"}
 """Commands that write files and say so in a sentence."""

@@ -13,6 +13,7 @@ from agentgpu_iac.plan.endpoints import endpoints
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.demand import Demand, demand, wanted_model_len
 from agentgpu_iac.planning.deployments import deployments, together, with_context_for, without_shared_prefix
+from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.review.explain import explain
 from tests.planning.scenes import CATALOG, load, make_agent, plan
 
@@ -300,3 +301,9 @@ class TestPlanned:
             ("digest",),
         ]
         assert found.sharing[0].deployments == ("voice", "digest")
+
+
+def test_whoever_asks_hears_how_many_deployments_are_sized() -> None:
+    heard: list[tuple[int, int]] = []
+    make_plan(load(agent("a"), agent("b")), CATALOG, told=lambda done, of: heard.append((done, of)))
+    assert heard == [(0, 3), (1, 3), (2, 3)], "both agents alone, and the two together"

@@ -174,3 +174,10 @@ def test_a_calibration_of_an_unknown_accelerator_is_a_fault(tmp_path) -> None:
     )
     with pytest.raises(BadInput, match="there is no accelerator 'l40'"):
         load_catalog(overlay)
+
+
+@pytest.mark.parametrize("name", ["completed", "total_input_tokens", "mean_ttft_ms"])
+def test_a_figure_next_to_nothing_is_no_figure(name: str) -> None:
+    text = json.dumps({**BENCHMARK, name: 5e-324})
+    with pytest.raises(BadInput, match=f"is no result of vllm bench serve: {name} missing, or no figure above 0"):
+        calibrate(text, "bench.json", {"accelerator": "l40s"}, CATALOG)

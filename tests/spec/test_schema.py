@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
 from agentgpu_iac.spec.model import AgentStack
+from agentgpu_iac.spec.model.fields import MOST_AGENTS, MOST_LISTED
 from agentgpu_iac.spec.reference import reference_text
 from agentgpu_iac.spec.schema import json_schema, schema_text
 from tests.spec.files import LARGE, SMALLEST, faults_of, with_agent, with_spec
@@ -31,6 +34,51 @@ def test_the_export_is_current() -> None:
 def test_the_page_of_fields_is_current() -> None:
     current = PAGE.read_text(encoding="utf-8") == reference_text()
     assert current, "the fields changed: refresh the page with `make schema`"
+
+
+def test_every_list_of_a_stack_has_a_limit() -> None:
+    """A list without one is planned and rendered in whatever time it takes."""
+    schema = json_schema()
+    lists = [
+        (path, value.get("maxItems", value.get("maxProperties")))
+        for path, value in _values(schema, "")
+        if value.get("type") == "array"
+        or ("additionalProperties" in value and value["additionalProperties"] is not False)
+    ]
+    assert len(lists) > 20
+    assert [path for path, most in lists if most is None] == []
+    assert max(most for _, most in lists) <= MOST_LISTED
+
+
+def _values(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(value, dict):
+        yield path, value
+        for key, below in value.items():
+            yield from _values(below, f"{path}/{key}")
+    elif isinstance(value, list):
+        for position, below in enumerate(value):
+            yield from _values(below, f"{path}/{position}")
+
+
+def test_a_stack_of_more_agents_than_are_planned_says_the_limit_and_what_to_do() -> None:
+    agents = "".join(f"    - {{name: a{index}, model: Qwen/Qwen3-8B}}\n" for index in range(MOST_AGENTS))
+    assert faults_of(SMALLEST.replace("    - name: support\n      model: Qwen/Qwen3-14B\n", agents)) == []
+    (fault,) = faults_of(SMALLEST + agents)
+    assert "spec.agents: the list has 301 items; at most 300 fit (split the stack: " in fault
+
+
+def test_the_page_says_the_limits() -> None:
+    told = f"- At most {MOST_AGENTS:,} agents, and {MOST_LISTED:,} items in any other list.\n"
+    assert told in (PAGE.parent / "spec.md").read_text(encoding="utf-8")
+
+
+def test_lists_and_labels_that_are_too_long_say_how_long_they_are() -> None:
+    callers = ", ".join(f"c{index}" for index in range(MOST_LISTED + 1))
+    labels = ", ".join(f"l{index}: v" for index in range(MOST_LISTED + 1))
+    text = with_spec(f"security: {{callers: [{callers}]}}", f"observability: {{labels: {{{labels}}}}}")
+    said = "\n".join(faults_of(text))
+    assert "spec.security.callers: the list has 1,001 items; at most 1,000 fit" in said
+    assert "labels: has 1,001 keys; at most 1,000 fit" in said
 
 
 def test_the_page_holds_every_field_of_the_schema() -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model.fan_out import FanOut
 from agentgpu_iac.spec.model.fields import (
+    LISTED,
     Count,
     Name,
     NonNegative,
@@ -46,7 +47,7 @@ class ToolCalls(Document):
     """Tool calls in one turn, on average. Each is a further request to the model."""
     seconds: NonNegative = 2.0
     """How long one tool call takes on average (an assumption: 2 s). Most take less than half of it, few take long."""
-    quantiles: tuple[Quantile, ...] = ()
+    quantiles: Annotated[tuple[Quantile, ...], LISTED] = ()
     """Instead of ``seconds``: two times or more that you measured, such as the median and the 95th percentile, shortest first.
     What a cache is worth during a call depends on them."""
     result_tokens: Count = 200
@@ -75,7 +76,7 @@ class Conversation(Document):
     Unset: memory is reserved for the context of the last turn, of which a shared prefix is held once."""
     think_time_s: NonNegative = 10.0
     """Pause of the user or caller between two turns, on average (an assumption: 10 s)."""
-    think_time_quantiles: tuple[Quantile, ...] = ()
+    think_time_quantiles: Annotated[tuple[Quantile, ...], LISTED] = ()
     """Instead of ``thinkTimeS``: two pauses or more that you measured, such as the median and the 95th percentile, shortest
     first."""
     tool_calls: ToolCalls = ToolCalls()
@@ -255,13 +256,13 @@ class Agent(Document):
     agent has replicas of its own."""
     interruptible: bool = False
     """The agent's state is checkpointed, or its work can be retried: a lost replica costs time, not an answer."""
-    fan_out: tuple[FanOut, ...] = ()
+    fan_out: Annotated[tuple[FanOut, ...], LISTED] = ()
     """Sub-agents that it starts in its turns. The time that it waits for them is ``conversation.toolCalls.seconds``."""
     fallback: Name | None = None
     """Agent of this stack that answers when this one cannot: when it is down, refuses, or has no seat free."""
     paid_fallback: PaidFallback | None = None
     """A paid API that answers when neither this agent nor its ``fallback`` can, under a hard cap."""
-    lora_adapters: tuple[LoraAdapter, ...] = ()
+    lora_adapters: Annotated[tuple[LoraAdapter, ...], LISTED] = ()
     """LoRA adapters served beside the model."""
     speculative: Speculative | None = None
     """Speculative decoding. Its memory is counted; its speed-up only where you measured it."""

@@ -9,16 +9,16 @@ from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.model.commitments import Commitment
-from agentgpu_iac.spec.model.fields import Count, CronSpec, Name, PositiveCount, Ratio, Text, TimeZone
+from agentgpu_iac.spec.model.fields import LISTED, Count, CronSpec, Name, PositiveCount, Ratio, Text, TimeZone
 from agentgpu_iac.spec.vocabulary import Storage
 
 
 class AcceleratorChoice(Document):
     """Which accelerators may be used."""
 
-    allow: tuple[Text, ...] = ()
+    allow: Annotated[tuple[Text, ...], LISTED] = ()
     """Accelerators by id or by name, such as ``H100 SXM``; empty: every one in the catalog."""
-    deny: tuple[Text, ...] = ()
+    deny: Annotated[tuple[Text, ...], LISTED] = ()
     """Accelerators that are never used, likewise."""
 
 
@@ -132,16 +132,16 @@ class Capacity(Document):
     max_share_per_pool: Annotated[float, Field(gt=0, le=1)] | None = None
     """The largest share of an agent's burst that may be on one pool of spot, which is one instance type in one zone. Such a
     burst is spread over zones, and bought on demand where those are too few."""
-    machines_from: tuple[Text, ...] = ()
+    machines_from: Annotated[tuple[Text, ...], LISTED] = ()
     """Providers whose machines may carry bursts beside the cluster: they run Docker Compose, and the cluster's NGINX sends
     requests to them by TLS. Needed for ``target: kubernetes``, where machines of any provider are nodes otherwise; for ``eks``
     those among ``providers`` that sell it no nodes are meant without a word."""
-    inventory: tuple[OwnMachine, ...] = ()
+    inventory: Annotated[tuple[OwnMachine, ...], LISTED] = ()
     """The machines that there are. The plan then uses these alone, and no more of them than you have."""
-    quotas: tuple[AccountQuota, ...] = ()
+    quotas: Annotated[tuple[AccountQuota, ...], LISTED] = ()
     """What the account may run at once. The plan then keeps within it, with all nodes of the peak as planned; unset: it says what
     it needs (``vcpuQuotas``)."""
-    commitments: tuple[Commitment, ...] = ()
+    commitments: Annotated[tuple[Commitment, ...], LISTED] = ()
     """What is committed, or may be: reserved instances, savings plans and capacity blocks. Such nodes are counted at what the
     commitment costs, and what nothing uses of it is counted too."""
     system_nodes: SystemNodes = SystemNodes()

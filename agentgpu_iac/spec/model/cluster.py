@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import HOST, AddressRange, DnsName
+from agentgpu_iac.spec.model.fields import HOST, LISTED, AddressRange, DnsName
 
 _GIT_ADDRESS: Final = (
     rf"^(https://{HOST}(:[0-9]{{1,5}})?/|ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?{HOST}(:[0-9]{{1,5}})?/|git@{HOST}:/?)"
@@ -55,9 +55,9 @@ class ClusterObjects(Document):
 class Hosts(Document):
     """Virtual machines that run Docker Compose: the targets compose and spheron."""
 
-    caller_ranges: tuple[AddressRange, ...] = ()
+    caller_ranges: Annotated[tuple[AddressRange, ...], LISTED] = ()
     """Address ranges that may call the agents. Empty: the machine itself alone."""
-    admin_ranges: tuple[AddressRange, ...] = ()
+    admin_ranges: Annotated[tuple[AddressRange, ...], LISTED] = ()
     """Address ranges that may log in by SSH. Empty: nobody, once the machine is set up."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document, Money
-from agentgpu_iac.spec.model.fields import PositiveCount, Text
+from agentgpu_iac.spec.model.fields import LISTED, PositiveCount, Text
 
 Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
 """A day, YYYY-MM-DD."""
@@ -44,7 +44,7 @@ class Commitment(Document):
     """What is paid at once for each machine, for the whole term. It is counted spread over the term's hours."""
     term_months: Annotated[int, Field(ge=1, le=120)] | None = None
     """How long it binds."""
-    rates: tuple[SavingsRate, ...] = ()
+    rates: Annotated[tuple[SavingsRate, ...], LISTED] = ()
     """What a savings plan covers, and what an hour of that takes of it."""
     signed: bool = False
     """true: it is signed, and paid in any case. false: the plan signs as much of it as pays, for nodes of the baseline."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import Name, Positive, PositiveCount
+from agentgpu_iac.spec.model.fields import LISTED, Name, Positive, PositiveCount
 from agentgpu_iac.spec.vocabulary import PoolingKind
 
 
@@ -22,7 +24,7 @@ class Requests(Document):
     per_s: Positive | None = None
     """Requests in a second at normal load; ``traffic.burstFactor`` times as many at the peak. Those of ``callers`` come on top.
     """
-    callers: tuple[Caller, ...] = ()
+    callers: Annotated[tuple[Caller, ...], LISTED] = ()
     """Agents of the stack that ask: at normal load and at the peak as many requests as their turns make."""
     inputs_per_request: PositiveCount = 1
     """Texts in one request, on average: passages that are embedded together, or the documents that one query is ranked

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import DnsName, Name
+from agentgpu_iac.spec.model.fields import LISTED, DnsName, Name
 
 
 class ExternalSecrets(Document):
@@ -26,7 +26,7 @@ class Security(Document):
 
     network_policies: bool = True
     """Deny all traffic of the namespace but what serving needs."""
-    callers: tuple[DnsName, ...] = ()
+    callers: Annotated[tuple[DnsName, ...], LISTED] = ()
     """Namespaces whose pods may call the agents. Empty: every namespace of the cluster."""
     callers_need_label: bool = False
     """Admit only pods with the label ``agentgpu.dev/calls: <stack>``, in the namespaces of ``callers``, or in every one."""

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, TimeZone, Url
+from agentgpu_iac.spec.model.fields import (
+    LISTED,
+    CronSpec,
+    DnsName,
+    Labels,
+    Name,
+    NonNegative,
+    PositiveCount,
+    TimeZone,
+    Url,
+)
 
 _IMAGE = r"^[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$"
 """An image's name, with its registry, port, tag and digest where it has them."""
@@ -104,7 +114,7 @@ class Scaling(Document):
     """How KEDA proves who it is. Unset: Prometheus asks nobody."""
     utilization_ratio: Annotated[float, Field(ge=0.1, le=1)] = 0.8
     """Part of a replica's seats in use at which another replica is asked for (an assumption: 0.8)."""
-    schedule: tuple[ScheduledScale, ...] = ()
+    schedule: Annotated[tuple[ScheduledScale, ...], LISTED] = ()
     """Peaks that are known beforehand, and how many replicas are up for each."""
     machines: MachineScaler | None = None
     """What raises and lowers the number of machines beside the cluster. Unset: ``agentgpu scale`` does it wherever you run it."""

@@ -10,7 +10,7 @@ from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model.agent import Agent
 from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, ModelCache, Observed
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, Pins
-from agentgpu_iac.spec.model.fields import Name, Text
+from agentgpu_iac.spec.model.fields import LISTED, MOST_AGENTS, Name, Text
 from agentgpu_iac.spec.model.safety import Policy, Security
 from agentgpu_iac.spec.model.serving import Latency, Network, Observability, Scaling
 from agentgpu_iac.spec.model.tenancy import ModelProxy, Team
@@ -29,9 +29,9 @@ class StackSpec(Document):
 
     target: Target = "eks"
     """Where the stack runs."""
-    providers: tuple[Text, ...] = ()
+    providers: Annotated[tuple[Text, ...], LISTED] = ()
     """Providers that may be used. Empty: those that fit the target (eks: aws; spheron: spheron; others: all)."""
-    regions: tuple[Text, ...] = ()
+    regions: Annotated[tuple[Text, ...], LISTED] = ()
     """Regions that may be used. Empty: us-east-1 for eks; any region elsewhere."""
     accelerators: AcceleratorChoice = AcceleratorChoice()
     """Accelerators that may be used."""
@@ -57,7 +57,7 @@ class StackSpec(Document):
     """What may be left out for a cluster."""
     hosts: Hosts = Hosts()
     """Who may reach virtual machines."""
-    teams: Annotated[tuple[Team, ...], Field(max_length=1_000)] = ()
+    teams: Annotated[tuple[Team, ...], LISTED] = ()
     """Callers with keys, limits and budgets of their own. Empty: all callers are alike."""
     proxy: ModelProxy = ModelProxy()
     """What stands in front of the agents to know teams and to ask fallbacks."""
@@ -65,8 +65,9 @@ class StackSpec(Document):
     """What is refused."""
     pins: Pins = Pins()
     """Exact versions of images, machines and models."""
-    agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=10_000)]
-    """The agents of the stack."""
+    agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=MOST_AGENTS)]
+    """The agents of the stack. More than one stack takes are several stacks: only agents of one model and engine gain by standing
+    in one."""
 
 
 class AgentStack(Document):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import MAX_COUNT, Name, PositiveCount, Url
+from agentgpu_iac.spec.model.fields import LISTED, MAX_COUNT, Name, PositiveCount, Url
 
 Usd = Annotated[float, Field(gt=0, le=MAX_COUNT)]
 
@@ -38,7 +38,7 @@ class Team(Document):
     """Name of the team, unique in the stack."""
     key_secret: Name
     """Name of a Secret whose key ``key`` is the team's API key. The key itself is never written here."""
-    agents: tuple[Name, ...] = ()
+    agents: Annotated[tuple[Name, ...], LISTED] = ()
     """Agents that it may call. What these fall back to answers for them. Empty: all agents that chat."""
     requests_per_minute: PositiveCount | None = None
     """Requests that it may make in a minute; more are refused with HTTP 429. Unset: no limit of its own."""
