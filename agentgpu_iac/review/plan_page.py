@@ -31,11 +31,19 @@ def plan_page(plan: Plan, spec_path: str) -> tuple[Block, ...]:
     return tuple(_blocks(plan, spec_path))
 
 
-def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
+def money_page(plan: Plan) -> tuple[Block, ...]:
+    """What is going to be made and paid, for a reader who is about to have it made."""
+    return (*_headline(plan), *_machines(plan))
+
+
+def _headline(plan: Plan) -> Iterator[Block]:
     yield Heading(text=f"{plan.stack}: {plan.pattern}, {plan.architecture}, for {plan.target}")
-    facts = plan.facts or (plan.headline,)
-    yield Listing(items=facts)
+    yield Listing(items=plan.facts or (plan.headline,))
     yield from _budget(plan)
+
+
+def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
+    yield from _headline(plan)
     yield Heading(text="Agents")
     yield from _agents(plan)
     yield from _machines(plan)

@@ -12,6 +12,7 @@ from pulumi import automation
 from agentgpu_iac.errors import BadInput, OutsideFailure
 from agentgpu_iac.provisioning.burst.hours import seconds_of
 from agentgpu_iac.provisioning.burst.program import CERTIFICATE_OUTPUT
+from agentgpu_iac.provisioning.engine.stack import project_folder
 from agentgpu_iac.provisioning.spheron.machine import API_KEY_CONFIG, API_KEY_VARIABLE
 
 MACHINE_TYPE: Final = "pulumi-python:dynamic/agentgpu:SpheronMachine"
@@ -59,9 +60,7 @@ class BurstStack:
 
     def __init__(self, folder: Path, name: str) -> None:
         """Select it. Raises BadInput where there is no project or stack."""
-        if not (folder / "Pulumi.yaml").is_file():
-            raise BadInput.one(str(folder), "holds no Pulumi.yaml", hint="name the folder of your Pulumi project")
-        self.folder = folder
+        self.folder = project_folder(folder)
         try:
             self._stack = automation.select_stack(stack_name=name, work_dir=str(folder))
         except automation.StackNotFoundError:
