@@ -29,6 +29,21 @@ _FORMS: Final[Mapping[str, str]] = {
         rf"\b(?:sk|pk|rk)[-_](?:[a-z0-9]+[-_]){{0,3}}{_MIXED}[A-Za-z0-9_]{{16,}}[A-Za-z0-9_-]*"
         r"|\b(?:gsk|xai|pplx|r8|fw)[-_][A-Za-z0-9]{20,}|\bnvapi-[A-Za-z0-9_-]{20,}|\bAIza[A-Za-z0-9_-]{30,}"
     ),
+    "a Spheron key": r"\bsai_[ps]k_[A-Za-z0-9_-]{8,}",
+    "a Pulumi token": r"\bpul-[0-9a-f]{40}",
+    "a Grafana token": r"\bgl(?:sa|c)_[A-Za-z0-9_=+/-]{20,}",
+    "a Vault token": r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}",
+    "a Google token": r"\bya29\.[A-Za-z0-9_-]{20,}",
+    "a DigitalOcean token": r"\bdo[opr]_v1_[0-9a-f]{40,}",
+    "a Databricks token": r"\bdapi[0-9a-f]{32}",
+    "a SendGrid key": r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+    "a Linear key": r"\blin_(?:api|oauth)_[A-Za-z0-9]{20,}",
+    "an age key": r"\bAGE-SECRET-KEY-1[A-Z0-9]{30,}",
+    "an Azure storage key": r"\bAccountKey=[A-Za-z0-9+/]{40,}={0,2}",
+    "an address that is a key": (
+        r"https?://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks"
+        r"|[a-z0-9-]{1,63}\.webhook\.office\.com/webhookb2)/[^\s'\"]{8,}"
+    ),
     "an AWS access key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}",
     "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,})",
     "a GitLab token": r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat)-[A-Za-z0-9_-]{16,}",

@@ -34,6 +34,17 @@ def writing(path: Path) -> Iterator[None]:
         raise BadInput.one(source, message) from None
 
 
+def refuse_inputs(output: Path | None, *read: Path | None) -> None:
+    """Raise BadInput, before anything is done, where a command would write over what it reads: a spec has no second copy."""
+    if output is None or not output.is_file():
+        return
+    for each in read:
+        if each is not None and each.is_file() and each.samefile(output):
+            raise BadInput.one(
+                str(output), f"is what is read as {each}, and would be written over", hint="name another file"
+            )
+
+
 def write_whole(path: Path, text: str) -> None:
     """Put a text in the place of a file. Pipes and devices are written into; a link stays one.
 

@@ -10,7 +10,7 @@ import typer
 
 from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, TodayOption
-from agentgpu_iac.cli.files import write_whole
+from agentgpu_iac.cli.files import refuse_inputs, write_whole
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
@@ -69,6 +69,7 @@ def frontier(
 
     if plot is not None and plot.suffix.casefold() != ".svg":
         raise BadInput.one("--plot", f"writes SVG alone, and {plot} does not end in .svg")
+    refuse_inputs(plot, spec, catalog)
     wanted = _numbers(values)
     asked = load_both(spec, catalog, today)
     with waiting("planning each value"):

@@ -19,7 +19,7 @@ from agentgpu_iac.cli.app import (
     SpecArgument,
     TodayOption,
 )
-from agentgpu_iac.cli.files import write_whole, writing
+from agentgpu_iac.cli.files import refuse_inputs, write_whole, writing
 from agentgpu_iac.cli.proving import check_hours, simulating
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
@@ -90,6 +90,7 @@ def plan(
     if is_page:
         _check_report(locked)
     printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
+    refuse_inputs(output_file, spec, catalog)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
     with_prove = (("--nines", nines), ("--traffic", traffic is not None), ("--hours", hours is not None))

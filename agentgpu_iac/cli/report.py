@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, TodayOption
-from agentgpu_iac.cli.files import write_whole
+from agentgpu_iac.cli.files import refuse_inputs, write_whole
 from agentgpu_iac.cli.saying import say
 
 
@@ -25,6 +25,7 @@ def report(
     from agentgpu_iac.review.report.drawing import library
     from agentgpu_iac.review.report.page import report_page
 
+    refuse_inputs(output_file, spec, catalog)
     library()
     page = report_page(source(spec, catalog, today=today).plan)
     if output_file is None:

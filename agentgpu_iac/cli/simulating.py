@@ -16,7 +16,7 @@ from agentgpu_iac.cli.app import (
     SourceArgument,
     TodayOption,
 )
-from agentgpu_iac.cli.files import write_whole
+from agentgpu_iac.cli.files import refuse_inputs, write_whole
 from agentgpu_iac.cli.proving import check_hours
 from agentgpu_iac.cli.saying import say
 from agentgpu_iac.cli.waiting import waiting
@@ -104,6 +104,7 @@ def simulate(
         from agentgpu_iac.review.report.drawing import library
 
         library()
+    refuse_inputs(output_file, spec, catalog, Path(traffic) if is_file else None)
     trace = read_trace(Path(traffic)) if is_file else None
     made = source(spec, catalog, today=today).plan
     asked = Simulation(

@@ -50,7 +50,7 @@ def status(
     """
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import source
-    from agentgpu_iac.operations.cluster import connect
+    from agentgpu_iac.clusters.port import connect
     from agentgpu_iac.operations.planned import planned_objects
     from agentgpu_iac.operations.status_view import status_view
     from agentgpu_iac.operations.waiting import duration_s, reader

@@ -1,22 +1,18 @@
-"""What is asked of a cluster, and what is made of the answers: one Snapshot. Nothing is ever written.
-
-``Cluster`` is the port; ``kubernetes_api`` is its one real side, and needs the ``kubernetes`` package.
-"""
+"""What is asked of a cluster about a stack, and what is made of the answers: one Snapshot."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, cast
 
-from agentgpu_iac.errors import AgentGpuError, MissingExtra
+from agentgpu_iac.clusters.namespaces import is_stacks, pods_of_others
+from agentgpu_iac.clusters.port import Body, Cluster, Forbidden, Resource
 from agentgpu_iac.operations.planned import ref
-from agentgpu_iac.operations.snapshot import Body, Kind, Ref, Snapshot
+from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
 from agentgpu_iac.plan.nodes import KARPENTER_POOL_LABEL, POOL_LABEL, STACK_LABEL
 
 _POD = Kind(api_version="v1", name="Pod")
+_NAMESPACE = Kind(api_version="v1", name="Namespace")
 _EVENT = Kind(api_version="v1", name="Event")
 _NODE = Kind(api_version="v1", name="Node")
 _NODE_CLAIM = Kind(api_version="karpenter.sh/v1", name="NodeClaim")
@@ -47,42 +43,6 @@ OURS = tuple(
     for name in names.split()
 )
 """Kinds in which objects of a stack may be left over from an earlier plan, beside those of the present one."""
-
-
-class Forbidden(AgentGpuError):
-    """The cluster authenticated us, but access control forbids the read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """How the API server serves a kind."""
-
-    path: str
-    """Of the API version: ``/api/v1``, ``/apis/apps/v1``."""
-    plural: str
-    namespaced: bool
-
-
-class Cluster(Protocol):
-    """A cluster that can be read. Its methods raise OutsideFailure where it does not answer."""
-
-    def resources(self, api_version: str) -> Mapping[str, Resource]:
-        """The kinds of an API version; empty where the cluster does not know it."""
-
-    def items(self, resource: Resource, namespace: str, labels: str = "", fields: str = "") -> tuple[Body, ...]:
-        """The objects of a namespace, or of the whole cluster for "". Raises Forbidden."""
-
-    def item(self, resource: Resource, namespace: str, name: str) -> Body | None:
-        """One object, or None where there is none. Raises Forbidden."""
-
-
-def connect(kubeconfig: Path | None, context: str | None) -> Cluster:
-    """The cluster that a kubeconfig names. Raises BadInput if it is malformed, or if the client library is missing."""
-    try:
-        module = importlib.import_module("agentgpu_iac.operations.kubernetes_api")
-    except ModuleNotFoundError as error:
-        raise MissingExtra("status", "cluster", error) from None
-    return cast(Cluster, module.connect(kubeconfig, context))
 
 
 @dataclass(slots=True)
@@ -146,6 +106,7 @@ def read_snapshot(cluster: Cluster, stack: str, pools: Iterable[str], planned: M
     return Snapshot(
         objects=read.objects,
         pods=read.explaining(_POD, "pods", stack, labels=f"{STACK_LABEL}={stack}"),
+        neighbours=_neighbours(read, stack),
         events=read.explaining(_EVENT, "events", stack, fields="type=Warning"),
         nodes=read.explaining(_NODE, "nodes", "", labels=f"{POOL_LABEL} in ({names})"),
         node_claims=read.explaining(_NODE_CLAIM, "node claims", "", labels=f"{KARPENTER_POOL_LABEL} in ({names})"),
@@ -154,6 +115,14 @@ def read_snapshot(cluster: Cluster, stack: str, pools: Iterable[str], planned: M
         forbidden=read.forbidden,
         unread=tuple(read.unread),
     )
+
+
+def _neighbours(read: _Read, stack: str) -> tuple[str, ...]:
+    """Pods of others in the stack's namespace, where that is not the stack's."""
+    namespace = read.objects.get(Ref(kind=_NAMESPACE, namespace="", name=stack))
+    if namespace is None or is_stacks(namespace, stack):
+        return ()
+    return pods_of_others(read.explaining(_POD, "pods", stack), stack)
 
 
 def _typed(kind: Kind) -> dict[str, str]:

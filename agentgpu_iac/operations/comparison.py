@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from agentgpu_iac.operations.snapshot import Body
+from agentgpu_iac.clusters.port import Body
 from agentgpu_iac.units import quantity
 
 _IDENTITY = frozenset({"apiVersion", "kind", "status"})

@@ -6,10 +6,11 @@ from typing import Literal
 
 from agentgpu_iac.spec.document import Document
 
-FindingKind = Literal["missing", "changed", "orphan", "not-installed", "unhealthy", "pending", "forbidden"]
+FindingKind = Literal["missing", "changed", "foreign", "orphan", "not-installed", "unhealthy", "pending", "forbidden"]
 
 KIND_ORDER: tuple[FindingKind, ...] = (
     "forbidden",
+    "foreign",
     "not-installed",
     "missing",
     "changed",
@@ -20,7 +21,7 @@ KIND_ORDER: tuple[FindingKind, ...] = (
 """What explains other findings stands before them."""
 
 
-PERMANENT: frozenset[FindingKind] = frozenset({"orphan", "not-installed"})
+PERMANENT: frozenset[FindingKind] = frozenset({"foreign", "orphan", "not-installed"})
 """What time alone does not mend."""
 
 

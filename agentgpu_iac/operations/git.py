@@ -47,9 +47,12 @@ class Repository:
         environment: Mapping[str, str] | None = None,
         fails_with: Sequence[int] = (),
     ) -> bytes:
-        """What a command prints. Raises OutsideFailure with its complaint; an exit code in ``fails_with`` gives nothing."""
+        """What a command prints. Raises OutsideFailure with its complaint; an exit code in ``fails_with`` gives nothing.
+
+        The same code also ends what could not look: a repository that is broken, or that Git will not open, is a failure.
+        """
         done = _run(self.root, words, given, {**(environment or {})})
-        if done.returncode in fails_with:
+        if done.returncode in fails_with and not _could_not_look(done.stderr):
             return b""
         if done.returncode:
             raise OutsideFailure(f"git {words[0]}: {_complaint(done.stderr)}")
@@ -124,9 +127,16 @@ class Repository:
 def repository_at(folder: Path, secrets: Mapping[str, str] | None = None) -> Repository:
     """The repository that a folder is in. Raises BadInput where it is in none."""
     done = _run(folder, ("rev-parse", "--show-toplevel"), None, {})
+    if done.returncode and b"not a git repository" not in done.stderr:
+        raise OutsideFailure(f"git rev-parse: {_complaint(done.stderr)}")
     if done.returncode:
         raise BadInput.one(str(folder), "is in no Git repository", hint="run git init, or name a folder of a clone")
     return Repository(root=Path(done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")), secrets=secrets or {})
+
+
+def _could_not_look(stderr: bytes) -> bool:
+    """Whether a command failed before it knew the answer: objects that are broken or may not be read."""
+    return any(line.startswith(b"error:") for line in stderr.splitlines()) or b"corrupt" in stderr
 
 
 def _is_option(name: str) -> bool:

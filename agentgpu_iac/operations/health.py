@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from agentgpu_iac.clusters.port import Body, at
 from agentgpu_iac.operations.findings import Finding, finding
 from agentgpu_iac.operations.pending import Verdict, not_created, unplaced
 from agentgpu_iac.operations.snapshot import (
-    Body,
     Ref,
     Snapshot,
-    at,
     condition,
     count,
     is_true,

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from agentgpu_iac.clusters.port import Body, at
 from agentgpu_iac.operations.findings import FindingKind
-from agentgpu_iac.operations.snapshot import Body, Snapshot, at, condition, is_true, items, label, name_of
+from agentgpu_iac.operations.snapshot import Snapshot, condition, is_true, items, label, name_of
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, KARPENTER_POOL_LABEL, POOL_LABEL
 from agentgpu_iac.units import quantity

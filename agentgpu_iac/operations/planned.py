@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 
+from agentgpu_iac.clusters.port import Body, at
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.operations.snapshot import Body, Kind, Ref, at
+from agentgpu_iac.operations.snapshot import Kind, Ref
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.plan.overlays import patched, patches_of
 from agentgpu_iac.rendering.skyserve import is_of_a_service

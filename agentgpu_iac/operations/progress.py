@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from agentgpu_iac.clusters.port import Body, at
 from agentgpu_iac.operations.findings import readable
 from agentgpu_iac.operations.health import (
     WAIT_CONTAINER,
@@ -17,7 +18,7 @@ from agentgpu_iac.operations.health import (
     wanted,
 )
 from agentgpu_iac.operations.pending import not_created
-from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, condition, count, is_true, items, living, moment
+from agentgpu_iac.operations.snapshot import Ref, Snapshot, condition, count, is_true, items, living, moment
 from agentgpu_iac.plan import ColdStartPlan, Plan, Workload
 from agentgpu_iac.spec.document import Document
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from agentgpu_iac.clusters.namespaces import before_taking, taken_over
+from agentgpu_iac.clusters.port import Body, at
 from agentgpu_iac.operations.comparison import differences
 from agentgpu_iac.operations.findings import KIND_ORDER, PERMANENT, Finding, finding
 from agentgpu_iac.operations.health import health
 from agentgpu_iac.operations.progress import WorkloadProgress, progress
-from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, items, label
+from agentgpu_iac.operations.snapshot import Ref, Snapshot, items, label
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.charts import OPERATORS
 from agentgpu_iac.plan.nodes import STACK_LABEL
@@ -102,6 +104,9 @@ def _objects(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot) -> Ite
         replicas, allowed = at(live, "spec", "replicas"), ranges.get(ref.name)
         by_hand = allowed is not None and isinstance(replicas, int) and allowed.min <= replicas <= allowed.max
         free = (ref.kind.name, ref.name) in scaled or by_hand
+        if (theirs := taken_over(ref.kind.name, live, plan.stack, snapshot.neighbours)) is not None:
+            yield finding("foreign", ref, theirs, before_taking(plan.stack), reason="namespace")
+            continue
         for each in differences(body, live, frozenset({_REPLICAS}) if free else frozenset()):
             yield finding(
                 "changed",

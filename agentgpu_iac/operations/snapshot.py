@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-Body = Mapping[str, Any]
-"""A Kubernetes object as JSON."""
+from agentgpu_iac.clusters.port import Body, at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -48,6 +47,8 @@ class Snapshot:
     """Planned objects that exist, and objects that carry the stack's label."""
     pods: tuple[Body, ...] = ()
     """Of the stack."""
+    neighbours: tuple[str, ...] = ()
+    """Pods in the stack's namespace that are not the stack's, by name; asked for where the namespace is not either."""
     events: tuple[Body, ...] = ()
     """Warnings in the stack's namespace."""
     nodes: tuple[Body, ...] = ()
@@ -62,18 +63,6 @@ class Snapshot:
     """Planned kinds that we may not read, and what the cluster said."""
     unread: tuple[str, ...] = ()
     """What only explains (pods, nodes, events) and could not be read, in the plural."""
-
-
-def at(body: Any, *place: str | int) -> Any:
-    """What stands at a place of an object, or None."""
-    for key in place:
-        if isinstance(body, Mapping):
-            body = body.get(str(key))
-        elif isinstance(body, list | tuple) and isinstance(key, int) and -len(body) <= key < len(body):
-            body = body[key]
-        else:
-            return None
-    return body
 
 
 def count(body: Body, *place: str) -> int:

@@ -11,6 +11,7 @@ from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 
 _TITLES: dict[FindingKind, str] = {
     "forbidden": "May not be read",
+    "foreign": "Of somebody else",
     "not-installed": "Not installed",
     "missing": "Missing",
     "changed": "Changed",

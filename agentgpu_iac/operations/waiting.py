@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from agentgpu_iac.clusters.port import Body, Cluster
 from agentgpu_iac.errors import BadInput, OutsideFailure
-from agentgpu_iac.operations.cluster import Cluster, read_snapshot
+from agentgpu_iac.operations.cluster import read_snapshot
 from agentgpu_iac.operations.report import Report, report
-from agentgpu_iac.operations.snapshot import Body, Ref
+from agentgpu_iac.operations.snapshot import Ref
 from agentgpu_iac.plan import Plan
 
 POLL_S = 3.0

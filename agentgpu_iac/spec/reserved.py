@@ -39,36 +39,64 @@ RESERVED_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Names of parts that a stack has once, beside the bare names of its agents."""
 
-_NAMESPACE_PREFIXES: Final = ("kube-", "openshift-", "gke-", "aks-", "amazon-", "cattle-", "cilium-", "linkerd-")
-"""Namespaces that Kubernetes, a distribution or a mesh keeps for itself begin so."""
+_NAMESPACE_PREFIXES: Final = (
+    *("kube-", "kubernetes-", "openshift-", "gke-", "aks-", "azure-", "amazon-", "cattle-", "nvidia-", "argo-"),
+    *("calico-", "cilium-", "istio-", "knative-", "linkerd-", "tekton-", "tigera-"),
+)
+"""Namespaces that Kubernetes, a distribution, a mesh or a family of controllers keeps for itself begin so."""
 _NAMESPACE_ENDING: Final = "-system"
 """How the namespaces of controllers end, by their own manifests: flux-system, lws-system, kueue-system, istio-system."""
 _NAMESPACES: Final = frozenset(
     {
-        "default",
         "argo",
         "argocd",
         "cert-manager",
+        "crossplane",
+        "datadog",
+        "default",
+        "dynatrace",
         "external-dns",
         "external-secrets",
+        "fluxcd",
+        "gitlab",
         "gpu-operator",
         "grafana",
+        "harbor",
+        "ingress",
         "ingress-nginx",
         "istio",
+        "jaeger",
+        "jenkins",
         "karpenter",
         "keda",
+        "kserve",
+        "kubeflow",
+        "kuberay",
+        "kyverno",
         "linkerd",
         "logging",
         "loki",
+        "longhorn",
+        "lws",
+        "metallb",
+        "mimir",
+        "minio",
         "monitoring",
+        "newrelic",
+        "nginx-ingress",
         "node-feature-discovery",
         "nvidia-device-plugin",
         "nvidia-gpu-operator",
         "observability",
+        "openebs",
         "openshift",
         "opentelemetry",
         "prometheus",
+        "prometheus-operator",
         "rook-ceph",
+        "tailscale",
+        "tempo",
+        "thanos",
         "traefik",
         "vault",
         "velero",
@@ -77,7 +105,11 @@ _NAMESPACES: Final = frozenset(
 """Where the documentation of what runs beside a stack puts it."""
 _PRIORITY_PREFIX: Final = "system-"
 """Kubernetes refuses PriorityClasses of others with such a name, and ours begin with the stack's."""
-_NAMESPACE_IN_HOST: Final = re.compile(r"https?://(?:[^/?#]*@)?[a-z0-9-]+\.([a-z0-9-]+)\.svc(?:[.:/]|$)", re.IGNORECASE)
+_NAMESPACE_IN_HOST: Final = re.compile(
+    r"https?://(?:[^/?#]*@)?(?:[a-z0-9-]+\.){1,8}?([a-z0-9-]+)\.svc(?:[.:/]|$)|http://[a-z0-9-]+\.([a-z0-9-]+)(?:[:/]|$)",
+    re.IGNORECASE,
+)
+"""A Service by its full name, or a pod behind it; or, in clear, by the two words that are enough inside a cluster."""
 
 
 def reserved(agent: str) -> str:
@@ -102,4 +134,4 @@ def namespace_bearer(stack: str) -> str:
 def namespace_of_service(address: str) -> str:
     """The namespace of the Service that an address inside a cluster names; empty where it names none."""
     found = _NAMESPACE_IN_HOST.match(address)
-    return found.group(1).lower() if found else ""
+    return (found.group(1) or found.group(2)).lower() if found else ""

@@ -335,6 +335,20 @@ def test_a_file_gets_what_would_be_printed(tmp_path: Path, format: str) -> None:
 # ---- refusals
 
 
+@pytest.mark.parametrize("command", ["plan", "report", "simulate"])
+@pytest.mark.parametrize("linked", [False, True], ids=["by its name", "by a link"])
+def test_no_command_writes_over_what_it_reads(tmp_path: Path, command: str, linked: bool) -> None:
+    spec = tmp_path / "stack.yaml"
+    spec.write_text(CUSTOMER_SERVICE.read_text())
+    output = tmp_path / "other.yaml" if linked else spec
+    if linked:
+        output.symlink_to(spec)
+    answer = agentgpu(command, spec, "-o", output)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{output}: is what is read as {spec}, and would be written over (name another file)" in answer.err
+    assert spec.read_text() == CUSTOMER_SERVICE.read_text()
+
+
 @pytest.fixture
 def too_large(tmp_path: Path) -> Path:
     path = tmp_path / "too-large.yaml"

@@ -14,8 +14,8 @@ import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.cli import output
+from agentgpu_iac.clusters import port
 from agentgpu_iac.errors import OutsideFailure
-from agentgpu_iac.operations import cluster as port
 from agentgpu_iac.operations.planned import planned_objects
 from agentgpu_iac.operations.report import report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
@@ -132,7 +132,7 @@ def test_bad_input_is_exit_code_2_before_any_cluster_is_asked(ask: Ask, spec: Pa
 @pytest.mark.parametrize("library", ["kubernetes", "urllib3"])
 def test_without_the_client_it_says_what_to_install(spec: Path, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, "agentgpu_iac.operations.kubernetes_api", raising=False)
+    monkeypatch.delitem(sys.modules, "agentgpu_iac.clusters.kubernetes_api", raising=False)
     answer = agentgpu("status", spec)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == f"status: needs {library}, which is not installed (pip install 'agentgpu-iac[cluster]')\n"

@@ -70,7 +70,7 @@ def test_json_of_a_file_is_read_by_the_bounded_reader() -> None:
     assert left == {
         "catalog/huggingface/architectures.py",
         "inputs.py",
-        "operations/kubernetes_api.py",
+        "clusters/kubernetes_api.py",
         "operations/pinning.py",
         "plan/endpoints.py",
         "plan/overlays.py",

@@ -41,6 +41,14 @@ HELD_BY: dict[tuple[str, str], tuple[str, str]] = {
         "tests/spec/test_namespaces.py",
         "def test_namespaces_of_others_are_refused",
     ),
+    ("a namespace that is there already is told before it is taken over", "`status`"): (
+        "tests/operations/test_report.py",
+        "def test_a_namespace_of_somebody_else_is_told_before_anything_is_applied",
+    ),
+    ("a namespace that is there already is told before it is taken over", "`status`, `preview`"): (
+        "tests/provisioning/test_kubernetes.py",
+        "def test_a_namespace_that_would_be_taken_over_is_told_in_a_preview",
+    ),
     ("a disk that holds anything is left alone", "`setup.sh`"): (
         "tests/rendering/test_disks.py",
         "def test_a_disk_is_blank_where_nothing_is_on_it_and_else_is_left_alone",

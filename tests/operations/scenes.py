@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from agentgpu_iac.operations.cluster import Forbidden, Resource
+from agentgpu_iac.clusters.port import Forbidden, Resource
 from agentgpu_iac.operations.planned import planned_objects
 from agentgpu_iac.operations.report import Report, report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot

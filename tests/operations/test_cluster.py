@@ -14,8 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.clusters.port import Cluster, Forbidden, Resource, connect
 from agentgpu_iac.errors import BadInput, OutsideFailure
-from agentgpu_iac.operations.cluster import OURS, Cluster, Forbidden, Resource, connect, read_snapshot
+from agentgpu_iac.operations.cluster import OURS, read_snapshot
 from agentgpu_iac.operations.snapshot import Snapshot
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.manifest import manifest

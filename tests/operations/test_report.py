@@ -9,6 +9,7 @@ from agentgpu_iac.operations.planned import overlays, planned_objects
 from agentgpu_iac.operations.report import Report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
 from agentgpu_iac.operations.status_view import status_view
+from agentgpu_iac.plan.nodes import STACK_LABEL
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.review.blocks import markdown, plain_text
 from tests.operations.scenes import (
@@ -183,3 +184,28 @@ def test_no_finding_hides_behind_a_healthy_summary() -> None:
 
 def test_a_workload_in_line_waits_for_nothing() -> None:
     assert [(each.stage, each.waiting_for) for each in judged(healthy()).workloads] == [("ready", None)]
+
+
+NAMESPACE = ref("Namespace", "demo")
+
+
+def test_a_namespace_of_somebody_else_is_told_before_anything_is_applied() -> None:
+    """Before the first apply nothing is there but the namespace: that it is not the stack's is said first."""
+    body = {**live(planned()[NAMESPACE]), "metadata": {"name": "demo", "labels": {"team": "payments"}}}
+    alone = Snapshot(objects={NAMESPACE: body}, neighbours=("api-1", "api-2", "db-0", "queue-0"))
+    report = judged(alone)
+    found = report.findings[0]
+    assert (found.kind, found.object, found.reason) == ("foreign", "Namespace demo", "namespace")
+    assert "does not bear the label agentgpu.dev/stack=demo" in found.message
+    assert "(4 of others: api-1, api-2, db-0 and 1 more)" in found.message
+    assert "kubectl label namespace demo agentgpu.dev/stack=demo" in found.hint
+    assert not report.in_line
+    assert [kind for kind, named in said(report) if named == "Namespace demo"] == ["foreign"]
+    assert "Of somebody else" in plain_text(status_view(report))
+
+
+def test_a_namespace_of_another_stack_is_told_as_that_stacks() -> None:
+    report = judged(with_object(healthy(), NAMESPACE, metadata={"labels": {STACK_LABEL: "desk"}}))
+    assert said(report) == [("foreign", "Namespace demo")]
+    assert "belongs to the stack desk" in report.findings[0].message
+    assert report.is_settled, "waiting does not mend it"

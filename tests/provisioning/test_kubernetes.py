@@ -8,8 +8,9 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, OutsideFailure
 from agentgpu_iac.plan import NamedSecret
+from agentgpu_iac.provisioning.kubernetes import program
 from agentgpu_iac.provisioning.kubernetes.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_security, make_tiered_plan
@@ -153,3 +154,42 @@ def test_settings_come_from_the_pulumi_stack() -> None:
     )
     pulumi.runtime.set_all_config({})
     assert Settings.from_config(pulumi.Config("agentgpu")) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("is there and is not ours", "the namespace demo is there and is not ours. What to do: rename the stack; "),
+        (None, None),
+        (
+            OutsideFailure("it does not answer"),
+            "whether the namespace demo belongs to somebody else could not be asked: ",
+        ),
+    ],
+)
+def test_a_namespace_that_would_be_taken_over_is_told_in_a_preview(
+    monkeypatch: pytest.MonkeyPatch, answer: Exception | str | None, told: str | None
+) -> None:
+    said: list[str] = []
+
+    def standing(_cluster: object, stack: str) -> str | None:
+        assert stack == "demo"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(program, "connect", lambda *_, **__: None)
+    monkeypatch.setattr(program, "standing", standing)
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    record(lambda: deploy(PLAN, FILES))
+    if told is None:
+        assert said == []
+    else:
+        assert said[0].startswith(told)
+
+
+def test_a_cluster_that_cannot_be_asked_is_told_and_not_taken_for_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    record(lambda: deploy(PLAN, FILES))
+    assert said[0].startswith("whether the namespace demo belongs to somebody else could not be asked: ")

@@ -31,6 +31,18 @@ CREDENTIALS = {
     "a user in an address": "https://deploy@git.example.org/agents.git",
     "token as a query": "https://prometheus.example.org/api?x=1&access_token=abc",
     "signature in an address": "https://models.example.org/a?X-Amz-Signature=00ff",
+    "spheron": "sai_" + "pk_4f9Ab3kQ0z7LmN2pR8sT",
+    "pulumi": "pul-" + "0a1b2c3d" * 5,
+    "grafana": "glsa_" + "HOruNAb7SOiCdshU5alg" + "_55e2f8be",
+    "vault": "hvs." + "CAESIJ1lq0ZkzYb7pB4o9QxW",
+    "google": "ya29." + "a0AfH6SMBx1y2z3w4v5u6t7s",
+    "digitalocean": "dop_v1_" + "ab12" * 16,
+    "databricks": "dapi" + "0123456789abcdef" * 2,
+    "sendgrid": "SG." + "ngeVfQFYQlKU0ufo8x5d1A" + ".TwL2iGABf9DHoTf09kqeF8tAm",
+    "linear": "lin_api_" + "AbCdEfGhIj" * 4,
+    "age": "AGE-SECRET-KEY-" + "1QYQSZQGP" * 6,
+    "azure": "AccountKey=" + "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50u",
+    "a webhook that is a key": "https://hooks.slack.com/services/" + "T00000000/B00000000/XXXXXXXX",
     "token in an address": "https://ghp_16C7e42F292c6912E7710c838347Ae178B4a@github.com/acme/agents.git",
 }
 NAMES = (
@@ -114,7 +126,8 @@ def test_calculators_do_not_repeat_one_either(calculator: object, field: str) ->
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "A1", "eyJ-", "sk-a-", "hf_", "a://", "a://b:", "-----BEGIN A", "/a", "gh", "+."]
+    "unit",
+    ["a", "A1", "eyJ-", "sk-a-", "hf_", "a://", "a://b:", "-----BEGIN A", "/a", "gh", "+.", "SG.", "hvs", "dapi", "1Q"],
 )
 def test_a_long_text_takes_no_longer_than_it_is_long(unit: str) -> None:
     """A form that begins anywhere and ends nowhere would take minutes here."""

@@ -27,6 +27,8 @@ TAKEN = (
         "external-secrets",
         "ingress-nginx",
     ),
+    *("istio-ingress", "knative-serving", "tekton-pipelines", "tigera-operator", "kyverno", "kubeflow", "metallb"),
+    *("kubernetes-dashboard", "nginx-ingress", "prometheus-operator", "argo-rollouts", "longhorn", "minio", "lws"),
     *("openshift-monitoring", "gke-managed-system", "amazon-cloudwatch", "system", "system-agents"),
 )
 NAMED = {
@@ -35,6 +37,8 @@ NAMED = {
     "GitOps": "gitops: {tool: flux, path: a, repository: 'https://example.org/a', namespace: customer-service}",
     "Gateway": "network: {router: gateway, gateway: {name: g, namespace: customer-service}}",
     "Prometheus": "scaling: {prometheusUrl: 'http://prometheus.customer-service.svc:9090'}",
+    "Prometheus by two words": "scaling: {prometheusUrl: 'http://prometheus.customer-service:9090'}",
+    "Prometheus by its pod": "scaling: {prometheusUrl: 'http://p-0.prometheus.customer-service.svc:9090'}",
     "Prometheus by its whole name": "scaling: {prometheusUrl: 'http://p.customer-service.svc.cluster.local:9090/x'}",
 }
 
@@ -52,7 +56,10 @@ def test_namespaces_that_the_spec_itself_names_are_refused(line: str) -> None:
     assert "on line 5" in fault
 
 
-@pytest.mark.parametrize("name", ["customer-service", "support-desk", "defaults", "monitor", "ecosystem", "kubed"])
+@pytest.mark.parametrize(
+    "name",
+    ["customer-service", "support-desk", "defaults", "monitor", "ecosystem", "kubed", "istion", "argonaut", "nvidias"],
+)
 def test_names_of_agents_work_are_names(name: str) -> None:
     assert faults_of(SMALLEST.replace("customer-service", name)) == []
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pulumi
 
-from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.clusters.namespaces import before_taking, standing
+from agentgpu_iac.clusters.port import connect
+from agentgpu_iac.errors import AgentGpuError, BadInput, Fault, did_you_mean
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, text_of
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.addresses import base_url
@@ -84,6 +86,7 @@ def make(
 ) -> dict[str, Any]:
     """Put the objects of a plan that was checked into the cluster, and return what its users need."""
     cost = report_cost(plan, excludes=_EXCLUDES)
+    _tell_of_namespace(plan, settings)
     served = settings.installed_api_groups | chart_groups(settings.charts)
     objects = read_manifests(files, served)
     manifests, handed_over = objects, None
@@ -110,6 +113,18 @@ def make(
         "prerequisites": list(prerequisites(plan.in_cluster, manifests, handed_over, settings.charts)),
         "notApplied": [str(manifest) for manifest in manifests.waiting],
     }
+
+
+def _tell_of_namespace(plan: Plan, settings: Settings) -> None:
+    """Warn, in a preview as well, of a namespace that applying would take over, or that could not be asked about."""
+    name = plan.stack
+    try:
+        told = standing(connect(settings.kubeconfig, settings.context, what="looking at a namespace"), name)
+    except AgentGpuError as error:
+        pulumi.log.warn(f"whether the namespace {name} belongs to somebody else could not be asked: {error}")
+        return
+    if told is not None:
+        pulumi.log.warn(f"the namespace {name} {told}. What to do: {before_taking(name)}")
 
 
 def unreachable(settings: Settings) -> Iterator[Fault]:

@@ -18,10 +18,9 @@ import yaml
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
 
+from agentgpu_iac.clusters.port import Body, Forbidden, Resource, at
 from agentgpu_iac.errors import AgentGpuError, BadInput, OutsideFailure
 from agentgpu_iac.inputs import MOST_CONFIG_BYTES, read_file, source_of, text_of
-from agentgpu_iac.operations.cluster import Forbidden, Resource
-from agentgpu_iac.operations.snapshot import Body, at
 from agentgpu_iac.spec.yaml_tree import compose
 
 _CONNECT_S = 5

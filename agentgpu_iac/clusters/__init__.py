@@ -1,0 +1,1 @@
+"""Clusters that are there: how one is asked. Nothing is ever written."""
