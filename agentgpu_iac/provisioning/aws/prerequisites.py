@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.plan.nodes import FABRIC_RESOURCE, KARPENTER_DISCOVERY_TAG, STACK_LABEL
+from agentgpu_iac.plan.system_nodes import KARPENTER_PODS
 from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.objects import Objects
@@ -47,6 +48,7 @@ def prerequisites(
         *_fabric(plan.node_pools),
         *sharing(plan.node_pools),
         *_autoscaling(grouped, held),
+        *_room(plan, made),
         *_spot(made),
         *((_subnets(plan.stack),) if made and has_own_subnets else ()),
         *secrets(plan),
@@ -78,6 +80,18 @@ def _autoscaling(pools: tuple[NodePool, ...], held: Mapping[str, HeldCapacity]) 
             f"…{FALLBACK_SUFFIX}-…; without it {', '.join(fallbacks)} may start the dearer nodes first, or none "
             "where the preferred ones are not to be had"
         )
+
+
+def _room(plan: Plan, made: tuple[NodePool, ...]) -> Iterator[str]:
+    """What stands on nodes of a cluster that is there."""
+    if plan.existing_cluster is None:
+        return
+    pods = [pod for pod in plan.existing_cluster.pods if made or pod.name != KARPENTER_PODS]
+    if pods:
+        named = ", ".join(
+            f"{pod.pods} x {pod.name} ({pod.cpu_milli:,} m of CPU, {pod.memory_mib:,} MiB)" for pod in pods
+        )
+        yield f"nodes of your cluster without accelerators, with room for {named}; without it they stay pending"
 
 
 def _spot(pools: tuple[NodePool, ...]) -> Iterator[str]:
