@@ -103,7 +103,7 @@ from agentgpu_iac.plan.scaling import (
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.step_times import StageTimes, StepTimesPlan
-from agentgpu_iac.plan.system_nodes import SystemNodesPlan, SystemPod
+from agentgpu_iac.plan.system_nodes import ExistingClusterPlan, SystemNodesPlan, SystemPod
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -140,6 +140,7 @@ __all__ = (
     "EngineFile",
     "EnginePlan",
     "EnvironmentVariable",
+    "ExistingClusterPlan",
     "ExporterPlan",
     "FillerPlan",
     "FlowControlPlan",

@@ -100,7 +100,8 @@ CHARTS: Final[Mapping[ChartName, Chart]] = MappingProxyType(
 def charts_of(plan: Plan) -> tuple[ChartName, ...]:
     """The charts that this plan has a use for, by name; alternatives stand beside each other. Empty without a cluster.
 
-    Whoever makes the nodes is chosen later, so Karpenter and the Cluster Autoscaler both count where they may be.
+    Whoever makes the nodes is chosen later, so Karpenter and the Cluster Autoscaler both count where they may be. The
+    latter is told its cluster's name, which a plan for a cluster that is there does not know.
     """
     pools = plan.in_cluster.node_pools
     spans_nodes = any(pool.nodes_per_replica > 1 for pool in pools)
@@ -108,7 +109,7 @@ def charts_of(plan: Plan) -> tuple[ChartName, ...]:
     makes_nodes = bool(plan.in_cluster.karpenter_pools)
     used: dict[ChartName, bool] = {
         "aws-efa-k8s-device-plugin": spans_nodes and any(pool.provider == "aws" for pool in pools),
-        "cluster-autoscaler": makes_nodes,
+        "cluster-autoscaler": makes_nodes and plan.existing_cluster is None,
         "dcgm-exporter": plan.watching.accelerators != "none",
         "gpu-operator": bool(pools),
         "karpenter": makes_nodes,

@@ -26,7 +26,7 @@ from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
 from agentgpu_iac.plan.sky_service import SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
-from agentgpu_iac.plan.system_nodes import SystemNodesPlan
+from agentgpu_iac.plan.system_nodes import ExistingClusterPlan, SystemNodesPlan
 from agentgpu_iac.plan.watching import WatchingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.document import Document
@@ -81,6 +81,8 @@ class Plan(Document):
     """The nodes."""
     system_nodes: SystemNodesPlan | None = None
     """Nodes without accelerators of the cluster that is made for the stack; null: there is none."""
+    existing_cluster: ExistingClusterPlan | None = None
+    """What the plan asks of an EKS cluster that is there already; null: a cluster is made, or the target is another."""
     priority_classes: tuple[PriorityClassPlan, ...]
     """The stack's priorities, highest first. Empty: pods have the cluster's default priority."""
     cluster_objects: ClusterObjectsPlan

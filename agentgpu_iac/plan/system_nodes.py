@@ -58,4 +58,25 @@ class SystemNodesPlan(Document):
 
     def requests_of(self, name: str) -> tuple[int, int] | None:
         """CPU in millicores and memory in MiB that pods of that name ask for; None where there are none."""
-        return next(((pod.cpu_milli, pod.memory_mib) for pod in self.pods if pod.name == name), None)
+        return requests_among(self.pods, name)
+
+
+class ExistingClusterPlan(Document):
+    """An EKS cluster that is there already, and what the plan puts beside its own pods."""
+
+    pods: tuple[SystemPod, ...]
+    """Pods that ask for no accelerator, in the middle of a rollout: they need nodes of the cluster without the accelerators'
+    taint."""
+    cpu_milli: int
+    """CPU that they ask for together."""
+    memory_mib: int
+    """Memory that they ask for together."""
+
+    def requests_of(self, name: str) -> tuple[int, int] | None:
+        """CPU in millicores and memory in MiB that pods of that name ask for; None where there are none."""
+        return requests_among(self.pods, name)
+
+
+def requests_among(pods: tuple[SystemPod, ...], name: str) -> tuple[int, int] | None:
+    """CPU in millicores and memory in MiB that pods of that name ask for; None where there are none."""
+    return next(((pod.cpu_milli, pod.memory_mib) for pod in pods if pod.name == name), None)

@@ -11,6 +11,7 @@ import pulumi
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws import program as aws
+from agentgpu_iac.provisioning.aws.settings import Settings as AwsSettings
 from agentgpu_iac.provisioning.burst import program as burst
 from agentgpu_iac.provisioning.deployed import OUTPUT, deployed_faults, identity
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
@@ -89,7 +90,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
 
 
 PROGRAMS: dict[Target, _Program[Any]] = {
-    "eks": _Program(settings=aws.Settings.from_config, check=aws.check, make=aws.make),
+    "eks": _Program(settings=AwsSettings.from_config, check=aws.check, make=aws.make),
     "kubernetes": _Program(settings=kubernetes.Settings.from_config, check=kubernetes.check, make=kubernetes.make),
     "spheron": _Program(settings=spheron.Settings.from_config, check=spheron.check, make=spheron.make),
 }

@@ -34,10 +34,18 @@ class AgentStackArgs:
     """public-and-private, or private."""
     admin_role_arns: list[str] | None = None
     """IAM roles that administer the cluster besides whoever runs the first pulumi up."""
+    cluster: str | None = None
+    """Name of an EKS cluster that is there, for a spec with cluster existing; it stays as it is."""
+    node_role_arn: str | None = None
+    """In that cluster, the IAM role of nodes in node groups; left out, one is made."""
+    karpenter_version: str | None = None
+    """In that cluster, the version of the Karpenter that runs there; left out, it is installed where it makes the nodes."""
+    karpenter_node_role: str | None = None
+    """Name of the IAM role that this Karpenter gives its nodes."""
     vpc_id: str | None = None
     """A network that you have; nothing is made in it."""
     private_subnet_ids: list[str] | None = None
-    """Private subnets of that network, one in each zone, two at least."""
+    """Private subnets of that network or cluster, one in each zone; for a new cluster two at least."""
     tag_subnets: bool | None = None
     """Whether those subnets get the tag by which Karpenter finds them."""
     interface_endpoints: bool | None = None

@@ -147,6 +147,13 @@ _NO_SYSTEM_NODES: Final = Refusal(
     hint="leave it out, or use target: eks",
 )
 
+
+def _no_eks_cluster(message: str) -> Refusal:
+    return Refusal(at=("spec", "cluster"), message=message, hint="leave it out, or use target: eks")
+
+
+_NO_CLUSTER_TO_MAKE: Final = _no_eks_cluster("no cluster is made or looked up here, so there is nothing to choose")
+
 _NO_ZONES: Final = (
     Refusal(
         at=("spec", "capacity", "survive"),
@@ -194,6 +201,7 @@ def _on_machines(target: Target) -> tuple[Refusal, ...]:
         _NO_STREAM,
         _NO_SYSTEM_NODES,
         _NO_NODE_GROUPS,
+        _NO_CLUSTER_TO_MAKE,
         *_NO_ZONES,
         *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
     )
@@ -245,7 +253,13 @@ _KUBERNETES: Final = Abilities(
     makes_cluster=False,
     serves_one_developer=False,
     joins=("spheron",),
-    refuses=(_NO_EKS_AGENT, _NO_STREAM, _NO_SYSTEM_NODES, _NO_NODE_GROUPS),
+    refuses=(
+        _NO_EKS_AGENT,
+        _NO_STREAM,
+        _NO_SYSTEM_NODES,
+        _NO_NODE_GROUPS,
+        _no_eks_cluster("the cluster is one that you have, always, and agentgpu:context says which"),
+    ),
 )
 
 _SPHERON: Final = Abilities(
@@ -334,6 +348,7 @@ _SKYSERVE: Final = Abilities(
         _NO_INVENTORY,
         _NO_SYSTEM_NODES,
         _NO_NODE_GROUPS,
+        _NO_CLUSTER_TO_MAKE,
         Refusal(
             at=("spec", "network", "router"),
             words=("nginx", "gateway"),

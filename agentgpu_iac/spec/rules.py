@@ -77,6 +77,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from namespace_rules(data, target)
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
+    yield from _cluster_rules(spec)
     yield from proxy_rules(data, agents, target)
     yield from provider_rules(data, target)
     for index, agent in enumerate(agents):
@@ -422,6 +423,17 @@ def _zone_rules(capacity: Mapping[str, Data], objects: Mapping[str, Data]) -> It
             message=f"a share of spot is limited, and nothing is on spot: line {LINE}",
             hint="leave one of the two out",
             other=("spec", "capacity", "spot"),
+        )
+
+
+def _cluster_rules(spec: Mapping[str, Data]) -> Iterator[Violation]:
+    """A cluster that is there has its nodes without accelerators already."""
+    if spec.get("cluster") == "existing" and part(spec, "capacity").get("systemNodes"):
+        yield Violation(
+            steps=("spec", "capacity", "systemNodes"),
+            message=f"the cluster is there already (line {LINE}), and so are its nodes without accelerators",
+            hint="leave one of the two out; the plan says how much room it needs there (existingCluster)",
+            other=("spec", "cluster"),
         )
 
 

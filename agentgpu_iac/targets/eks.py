@@ -1,4 +1,4 @@
-"""EKS: a cluster that is made for the stack on AWS, in one region; Karpenter or EKS makes its nodes."""
+"""EKS: a cluster that is made for the stack or is there, on AWS, in one region; Karpenter or EKS makes its nodes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ EKS: Final = TargetPort(
         "nat-traffic",
         "logs",
     ),
+    charges_of_new_cluster=frozenset({"control-plane", "extended-support", "nat-gateway", "public-address", "logs"}),
     bills_root_volumes=True,
     not_priced=(
         NotPriced(what="traffic between zones and to callers", why="it grows with prompts and answers"),

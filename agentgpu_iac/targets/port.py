@@ -74,6 +74,11 @@ def _is_asked_for(document: Document, keys: Sequence[str]) -> bool:
     return value not in (None, False, (), "none") and value != {}
 
 
+def uses_existing_cluster(spec: StackSpec) -> bool:
+    """Whether the cluster is one that somebody has, where a target could make one."""
+    return spec.cluster == "existing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPort:
     """One target. What differs is data; a function stands where an answer hangs on the spec or the catalog."""
@@ -108,6 +113,8 @@ class TargetPort:
     rules of the spec have refused before."""
     charges: tuple[ChargeId, ...] = ()
     """What is billed beside its nodes at a price that the catalog knows."""
+    charges_of_new_cluster: frozenset[ChargeId] = frozenset()
+    """Those of them that come with a cluster which is made for the stack, and not with one that is there."""
     bills_root_volumes: bool = False
     """Whether the nodes' disks are network volumes, which are billed by themselves."""
     not_priced: tuple[NotPriced, ...]
@@ -127,6 +134,12 @@ class TargetPort:
     def makes_nodes_of(self, provider: str) -> bool:
         """Whether an autoscaler makes and ends single nodes of that provider."""
         return self.can.makes_nodes_on_demand and provider in (self.providers or ())
+
+    def billed_beside(self, spec: StackSpec) -> Iterator[ChargeId]:
+        """What of its charges the stack brings about."""
+        for charge in self.charges:
+            if charge not in self.charges_of_new_cluster or not uses_existing_cluster(spec):
+                yield charge
 
     def joined(self, spec: StackSpec) -> frozenset[str]:
         """Providers whose machines carry bursts beside the cluster: no nodes of it, but behind its NGINX."""

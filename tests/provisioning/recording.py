@@ -16,8 +16,9 @@ import pulumi
 import pulumi_aws
 from pulumi.runtime.settings import get_root_resource
 
-from agentgpu_iac.provisioning.aws import health, quotas
+from agentgpu_iac.provisioning.aws import existing_cluster, health, quotas
 from agentgpu_iac.provisioning.aws import program as program_of_aws
+from tests.provisioning.there import There
 
 with warnings.catch_warnings():
     # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
@@ -189,12 +190,14 @@ def record(
     cluster_status: str = "ACTIVE",
     quota: quotas.Ask = lambda _: None,
     endpoint_zones: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    there: There | None = None,
 ) -> Recording:
     """Run the program to its end and return what it asked for. ``ask`` answers for EKS, ``quota`` for Service Quotas,
-    ``endpoint_zones`` for EC2 of who serves where."""
+    ``endpoint_zones`` for EC2 of who serves where, ``there`` for what stands in the account already."""
     recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
     with (
         _event_loops(),
+        patch.object(existing_cluster, "asking", lambda _: there or There()),
         patch.object(health, "asking", lambda _: ask),
         patch.object(quotas, "asking", lambda: quota),
         patch.object(program_of_aws, "zones_of_services", lambda *_: endpoint_zones),

@@ -8,12 +8,15 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal
 
-from agentgpu_iac.plan import GitOpsPlan, Plan, PolicyPlan, RenderedFile
+from agentgpu_iac.plan import ExistingClusterPlan, GitOpsPlan, Plan, PolicyPlan, RenderedFile
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.existing_settings import ExistingSettings
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
+from tests.provisioning.there import NODES
 
 NAMESPACE = b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n"
 SERVICE = b"apiVersion: v1\nkind: Service\nmetadata:\n  name: support\n  namespace: demo\n"
@@ -159,6 +162,27 @@ def handed_over_plan(nodes: str = "node-groups", tool: Literal["argocd", "flux"]
 
 KARPENTER = replace(SETTINGS, nodes="karpenter", karpenter_chart="oci://charts.invalid/karpenter/karpenter")
 
+
+def over_existing(plan: Plan) -> Plan:
+    """The same agents for a cluster that is there."""
+    system = plan.system_nodes
+    assert system is not None
+    pods = tuple(pod for pod in system.pods if pod.name in ("router", "karpenter"))
+    asks = ExistingClusterPlan(pods=pods, cpu_milli=1825, memory_mib=2624)
+    return plan.model_copy(update={"system_nodes": None, "existing_cluster": asks})
+
+
+SHARED = Settings(
+    private_subnet_ids=("subnet-b", "subnet-a"), existing=ExistingSettings(cluster="shared", node_role_arn=NODES)
+)
+"""The fewest settings for a cluster that is there, with a role for its nodes."""
+WITHOUT_ROLE = replace(SHARED, existing=ExistingSettings(cluster="shared"))
+SHARED_KARPENTER = replace(
+    SHARED,
+    nodes="karpenter",
+    existing=ExistingSettings(cluster="shared", karpenter_version="1.14.1", karpenter_node_role="KarpenterNodes"),
+)
+
 CHOICES: dict[str, tuple[Callable[[], Plan], Settings]] = {
     "karpenter": (make_tiered_plan, KARPENTER),
     "karpenter and groups": (mixed_plan, KARPENTER),
@@ -167,6 +191,14 @@ CHOICES: dict[str, tuple[Callable[[], Plan], Settings]] = {
     "own bucket that goes": (bucket_plan, replace(SETTINGS, model_bucket="create", delete_model_bucket=True)),
     "handed over": (handed_over_plan, replace(SETTINGS, installed_api_groups=frozenset({"argoproj.io"}))),
     "handed over with karpenter": (lambda: handed_over_plan("karpenter", "flux"), KARPENTER),
+    "existing cluster": (lambda: over_existing(make_tiered_plan()), SHARED),
+    "existing cluster and a role": (lambda: over_existing(make_grouped_plan()), WITHOUT_ROLE),
+    "existing cluster with a bucket": (lambda: over_existing(bucket_plan()), SHARED),
+    "existing cluster and karpenter": (
+        lambda: over_existing(mixed_plan()),
+        replace(WITHOUT_ROLE, nodes="karpenter", karpenter_chart="oci://charts.invalid/karpenter/karpenter"),
+    ),
+    "existing karpenter": (lambda: over_existing(make_tiered_plan()), SHARED_KARPENTER),
 }
 """What else can be asked for, each deployed with the very files that are rendered for its plan."""
 

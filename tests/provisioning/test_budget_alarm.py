@@ -8,7 +8,8 @@ import pytest
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.provisioning.aws.budget_alarm import email_faults
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.deployed import LAST_OUTPUTS
 from tests.plans import make_plan
 from tests.provisioning.recording import record

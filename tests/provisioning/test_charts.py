@@ -15,7 +15,8 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.charts import CHARTS, CLUSTER_AUTOSCALER_REQUESTS, OPERATORS, charts_of, values_path
 from agentgpu_iac.plan.nodes import CARD_LABEL
-from agentgpu_iac.provisioning.aws.program import Settings, check, deploy
+from agentgpu_iac.provisioning.aws.program import check, deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.charts import chart_faults
 from agentgpu_iac.provisioning.kubernetes import program as any_cluster
 from agentgpu_iac.provisioning.manifests import read_manifests

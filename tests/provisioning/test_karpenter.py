@@ -15,7 +15,8 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.provisioning.aws.karpenter import KARPENTER_VERSION
 from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_tiered_plan
 from tests.provisioning.aws_api import complaints

@@ -11,7 +11,8 @@ import pytest
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_joined_plan

@@ -12,7 +12,8 @@ from botocore.stub import Stubber
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.provisioning.aws import interface_endpoints
 from agentgpu_iac.provisioning.aws.existing_network import existing_network_faults
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from tests.plans import make_grouped_plan, make_plan
 from tests.provisioning.recording import REGION, SOLD, record
 from tests.provisioning.scenes import FILES, OPTIONS, SETTINGS, scene

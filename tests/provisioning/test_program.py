@@ -26,7 +26,8 @@ from agentgpu_iac.plan.nodes import ENGINE_UID
 from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.rendering.render import render

@@ -128,6 +128,12 @@ BAD = (
         "capacity.systemNodes",
         with_spec("target: kubernetes", "capacity: {systemNodes: {machine: m7i.large}}"),
     ),
+    ("_target_rules", "cluster", with_spec("target: kubernetes", "cluster: existing")),
+    (
+        "_cluster_rules",
+        "capacity.systemNodes",
+        with_spec("cluster: existing", "capacity: {systemNodes: {machine: m7i.large}}"),
+    ),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     (

@@ -14,11 +14,12 @@ from typing import Final
 from agentgpu_iac.catalog.model import ClusterPart, SystemMachine
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.plan import NodePool, RouterPlan, SystemNodesPlan, SystemPod, Workload
+from agentgpu_iac.plan import ExistingClusterPlan, NodePool, RouterPlan, SystemNodesPlan, SystemPod, Workload
 from agentgpu_iac.planning.finishing import quota
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.targets.port import uses_existing_cluster
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div, usd_per_month
 
 CPU_SHARE: Final = 0.9
@@ -70,7 +71,7 @@ def system_nodes(
         BadInput: the spec names a machine or a number that does not hold them.
     """
     machines = catalog.system_machines_of(node_pools[0].provider) if node_pools else ()
-    if not target_of(spec).can.makes_cluster or not machines:
+    if not target_of(spec).can.makes_cluster or uses_existing_cluster(spec) or not machines:
         return None
     pods = tuple(_pods(catalog, _parts(spec, workloads, node_pools), servants))
     wanted = spec.capacity.system_nodes
@@ -95,6 +96,22 @@ def system_nodes(
         raise BadInput([_too_small(loaded, tried[-1], counts[-1], pods)])
     _, count, machine = min(fitting, key=lambda found: (found[0], found[1], found[2].name))
     return _plan(machine, count, machines, pods, servants.router, by_hand=wanted.model_fields_set != set())
+
+
+def existing_cluster(
+    spec: StackSpec,
+    catalog: Catalog,
+    workloads: Sequence[Workload],
+    node_pools: Sequence[NodePool],
+    servants: quota.Servants,
+) -> ExistingClusterPlan | None:
+    """What the plan asks of a cluster that is there already, whose own pods have their place. None where one is made."""
+    if not uses_existing_cluster(spec):
+        return None
+    parts = _parts(spec, workloads, node_pools) & {"karpenter"}
+    pods = tuple(_pods(catalog, parts, servants))
+    cpu, memory = _needed(pods, 1)
+    return ExistingClusterPlan(pods=pods, cpu_milli=cpu, memory_mib=memory)
 
 
 def _parts(spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> frozenset[ClusterPart]:

@@ -32,7 +32,7 @@ from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan, joined_plan
 from agentgpu_iac.planning.finishing.machine_scaling import machine_scaling_plan
 from agentgpu_iac.planning.finishing.market import market_plan
-from agentgpu_iac.planning.finishing.system_nodes import system_nodes
+from agentgpu_iac.planning.finishing.system_nodes import existing_cluster, system_nodes
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.open_hours import by_the_clock
@@ -200,6 +200,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         sharing=sharing(decided.considered, settled, decided.terms, order),
         node_pools=node_pools,
         system_nodes=system,
+        existing_cluster=existing_cluster(spec, catalog, inside, nodes, servants),
         priority_classes=priorities.classes(inside) if spec.cluster_objects.priority_classes else (),
         cluster_objects=ClusterObjectsPlan(
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values

@@ -51,7 +51,7 @@ def with_beside(
 def _charges(spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool]) -> Iterator[BesideItem]:
     """What runs or is used beside the nodes, at its price; of what is paid by the GB no plan knows how much there is."""
     target, pool = target_of(spec), pools[0]
-    for name in target.charges:
+    for name in target.billed_beside(spec):
         row = catalog.charge(pool.provider, name)
         if row is None:
             continue

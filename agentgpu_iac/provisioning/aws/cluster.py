@@ -47,6 +47,9 @@ _NAMED_ONCE = pulumi.ResourceOptions(delete_before_replace=True)
 _SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
 """Lets the agent of Systems Manager, which Amazon Linux 2023 brings, report the node and open sessions on it."""
 
+_NETWORKING = "AmazonEKS_CNI_Policy"
+"""Lets the VPC CNI give addresses to pods."""
+
 _HTTPS = 443
 
 ADDONS = (
@@ -144,7 +147,7 @@ class Cluster(pulumi.ComponentResource):
         )
 
         if args.has_fabric:
-            self._open_fabric()
+            fabric_rule(f"{name}-fabric", self.security_group_id, self._tags, self._child())
         if not args.api_endpoint.is_public:
             self._open_private_api()
         node_role = self._role("nodes", EC2_SERVICE, node_policies(session_manager=args.session_manager))
@@ -173,18 +176,6 @@ class Cluster(pulumi.ComponentResource):
                 self._child(),
             )
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig, "nodeRoleArn": self.node_role_arn})
-
-    def _open_fabric(self) -> None:
-        """Let EFA out to the group itself: a rule for addresses does not, since it is no IP traffic."""
-        aws.vpc.SecurityGroupEgressRule(
-            f"{self._logical_name}-fabric",
-            security_group_id=self.security_group_id,
-            referenced_security_group_id=self.security_group_id,
-            ip_protocol="-1",
-            description="EFA between the nodes of a replica",
-            tags=self._tags,
-            opts=self._child(),
-        )
 
     def _open_private_api(self) -> None:
         """Let in who may reach the private endpoint: the group that guards it knows nodes only."""
@@ -265,7 +256,7 @@ class Cluster(pulumi.ComponentResource):
 
         It enforces network policies only where it is told to; without that the rendered ones would close nothing.
         """
-        cni_role = self._role("cni", POD_IDENTITY_SERVICE, ("AmazonEKS_CNI_Policy",))
+        cni_role = self._role("cni", POD_IDENTITY_SERVICE, (_NETWORKING,))
         agent = self._addon("eks-pod-identity-agent", after=[])
         cni = self._addon(
             "vpc-cni",
@@ -311,9 +302,28 @@ class Cluster(pulumi.ComponentResource):
         return made
 
 
-def node_policies(*, session_manager: bool) -> tuple[str, ...]:
-    """What a node's role may do."""
-    return (*NODE_POLICIES, _SESSION_MANAGER) if session_manager else NODE_POLICIES
+def fabric_rule(
+    name: str, security_group_id: pulumi.Output[str], tags: dict[str, str], opts: pulumi.ResourceOptions
+) -> None:
+    """Let EFA out to the group itself: a rule for addresses does not, since it is no IP traffic."""
+    aws.vpc.SecurityGroupEgressRule(
+        name,
+        security_group_id=security_group_id,
+        referenced_security_group_id=security_group_id,
+        ip_protocol="-1",
+        description="EFA between the nodes of a replica",
+        tags=tags,
+        opts=opts,
+    )
+
+
+def node_policies(*, session_manager: bool, networking: bool = False) -> tuple[str, ...]:
+    """What a node's role may do. ``networking``: the VPC CNI may act as the node does, having no role of its own."""
+    return (
+        *NODE_POLICIES,
+        *((_NETWORKING,) if networking else ()),
+        *((_SESSION_MANAGER,) if session_manager else ()),
+    )
 
 
 def _may_use_key(arn: str) -> str:

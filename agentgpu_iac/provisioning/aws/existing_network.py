@@ -13,7 +13,7 @@ from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.zones import WITHOUT_CONTROL_PLANE
 
 _VPC_KEY = "agentgpu:vpcId"
-_SUBNETS_KEY = "agentgpu:privateSubnetIds"
+SUBNETS_KEY = "agentgpu:privateSubnetIds"
 _TAG_KEY = "agentgpu:tagSubnets"
 _ENDPOINTS_KEY = "agentgpu:interfaceEndpoints"
 
@@ -72,7 +72,7 @@ def existing_network_faults(
     if vpc_id and not subnet_ids:
         yield Fault(
             source=source,
-            path=_SUBNETS_KEY,
+            path=SUBNETS_KEY,
             message=f"no subnet of {vpc_id} is named",
             hint="name one private subnet in each zone that nodes may stand in, or remove agentgpu:vpcId",
         )
@@ -99,9 +99,12 @@ def existing_network_faults(
         )
 
 
-def find_subnets(vpc_id: str, subnet_ids: tuple[str, ...], source: str) -> dict[str, str]:
+def find_subnets(
+    vpc_id: str, subnet_ids: tuple[str, ...], source: str, *, for_control_plane: bool = True
+) -> dict[str, str]:
     """Ask AWS in which zones these subnets lie; by zone, in alphabetical order. Raises BadInput where EKS would refuse.
 
+    ``for_control_plane``: a cluster is made in them; nodes alone need neither two zones nor those with a control plane.
     A subnet that does not exist fails in the look-up itself, before anything is made.
     """
     found = [aws.ec2.get_subnet(id=subnet_id) for subnet_id in subnet_ids]
@@ -111,21 +114,21 @@ def find_subnets(vpc_id: str, subnet_ids: tuple[str, ...], source: str) -> dict[
         problem = ""
         if subnet.vpc_id != vpc_id:
             problem = f"{subnet.id} belongs to {subnet.vpc_id}, not to {vpc_id}"
-        elif subnet.availability_zone_id in WITHOUT_CONTROL_PLANE:
+        elif for_control_plane and subnet.availability_zone_id in WITHOUT_CONTROL_PLANE:
             problem = f"EKS places no control plane in {subnet.availability_zone}, where {subnet.id} lies"
         elif subnet.availability_zone in by_zone:
             problem = f"{by_zone[subnet.availability_zone]} and {subnet.id} both lie in {subnet.availability_zone}"
         if problem:
             faults.append(
-                Fault(source=source, path=_SUBNETS_KEY, message=problem, hint="name one private subnet in each zone")
+                Fault(source=source, path=SUBNETS_KEY, message=problem, hint="name one private subnet in each zone")
             )
         else:
             by_zone[subnet.availability_zone] = subnet.id
-    if not faults and len(by_zone) < _FEWEST_ZONES:
+    if for_control_plane and not faults and len(by_zone) < _FEWEST_ZONES:
         faults.append(
             Fault(
                 source=source,
-                path=_SUBNETS_KEY,
+                path=SUBNETS_KEY,
                 message=f"an EKS cluster needs subnets in {_FEWEST_ZONES} zones at least",
                 hint="name a private subnet in another zone too",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
@@ -27,6 +27,7 @@ _NAMESPACE = "kube-system"
 """Where Karpenter's guide installs it: the API server never starves requests from there."""
 
 _SERVICE_ACCOUNT = "karpenter"
+_NODE_CLASS = "EC2NodeClass"
 
 _SHUTDOWN_S = 600
 """What a node may take to go after its pods went: for EC2, and for the loops that watch it."""
@@ -50,6 +51,8 @@ class KarpenterArgs:
     """The rendered NodePools and EC2NodeClasses; none where a GitOps tool applies them."""
     session_manager: bool = False
     """Whether a shell on a node may be opened by Systems Manager."""
+    networking: bool = False
+    """Whether the VPC CNI acts as the nodes do."""
     repairs_nodes: bool = False
     """Whether nodes that EKS' node monitoring agent finds ill are replaced."""
 
@@ -80,7 +83,7 @@ class Karpenter(pulumi.ComponentResource):
         controller_role = self._controller_role(node_role, queue)
         provider = kubernetes.Provider(self._logical_name, kubeconfig=args.kubeconfig, opts=self._child())
         release = self._release(queue, provider, after=[controller_role, queue, node_role])
-        self._objects(release, provider)
+        _apply(args.manifests, self, provider, after=[release])
         self.register_outputs({"queueName": queue.queue_name})
 
     def _child(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
@@ -93,7 +96,7 @@ class Karpenter(pulumi.ComponentResource):
             name,
             ServiceRoleArgs(
                 service=EC2_SERVICE,
-                policies=node_policies(session_manager=self._args.session_manager),
+                policies=node_policies(session_manager=self._args.session_manager, networking=self._args.networking),
                 tags=self._tags,
                 role_name=karpenter_node_role(self._args.stack),
             ),
@@ -111,9 +114,9 @@ class Karpenter(pulumi.ComponentResource):
 
     def _controller_role(self, node_role: ServiceRole, queue: InterruptionQueue) -> PodRole:
         args = self._args
-        scope = pulumi.Output.all(node_role.arn, queue.queue_arn).apply(
+        scope = pulumi.Output.all(node_role.arn, queue.queue_arn, args.cluster_name).apply(
             lambda known: ControllerScope(
-                cluster=args.stack,
+                cluster=known[2],
                 region=args.region,
                 account=known[0].split(":")[4],
                 node_role_arn=known[0],
@@ -160,39 +163,87 @@ class Karpenter(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after),
         )
 
-    def _objects(self, release: kubernetes.helm.v3.Release, provider: kubernetes.Provider) -> None:
-        """The rendered objects as they are, each NodePool after all that it may refer to."""
-        classes = [
-            self._object(manifest, provider, after=[release])
-            for manifest in self._args.manifests
-            if manifest.kind != "NodePool"
-        ]
-        for manifest in self._args.manifests:
-            if manifest.kind == "NodePool":
-                self._object(manifest, provider, after=[release, *classes], gone_in_s=_longest_drain_s(manifest))
 
-    def _object(
-        self,
-        manifest: Manifest,
-        provider: kubernetes.Provider,
-        *,
-        after: list[pulumi.Resource],
-        gone_in_s: int = 0,
-    ) -> kubernetes.apiextensions.CustomResource:
-        content = manifest.content
-        return kubernetes.apiextensions.CustomResource(
-            manifest.name,
-            api_version=content["apiVersion"],
-            kind=content["kind"],
-            metadata=content["metadata"],
-            spec=content["spec"],
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                provider=provider,
-                depends_on=after,
-                custom_timeouts=pulumi.CustomTimeouts(delete=f"{gone_in_s + _SHUTDOWN_S}s"),
-            ),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingKarpenterArgs:
+    """What a Karpenter that runs already needs to know."""
+
+    kubeconfig: pulumi.Input[str]
+    manifests: tuple[Manifest, ...]
+    """NodePools and EC2NodeClasses for its cluster."""
+
+
+class ExistingKarpenter(pulumi.ComponentResource):
+    """The NodePools and EC2NodeClasses of the stack, for a Karpenter that runs already: it, its roles and its queue stay as they
+    are. Deleting a NodePool, ``pulumi destroy`` waits until that Karpenter has ended the pool's nodes.
+    """
+
+    def __init__(self, name: str, args: ExistingKarpenterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agentgpu:aws:ExistingKarpenter", name, None, opts)
+        provider = kubernetes.Provider(
+            f"{name}-karpenter", kubeconfig=args.kubeconfig, opts=pulumi.ResourceOptions(parent=self)
         )
+        _apply(args.manifests, self, provider, after=[])
+        self.register_outputs({})
+
+
+def for_cluster(
+    manifests: tuple[Manifest, ...], *, role: str, subnet_ids: tuple[str, ...], security_group_id: str
+) -> tuple[Manifest, ...]:
+    """The same objects for a cluster that is there: by the role's name, the subnets and the group that it has, since those carry
+    no tag of the stack.
+    """
+    places = {
+        "role": role,
+        "subnetSelectorTerms": [{"id": subnet_id} for subnet_id in subnet_ids],
+        "securityGroupSelectorTerms": [{"id": security_group_id}],
+    }
+    return tuple(
+        replace(manifest, content={**manifest.content, "spec": {**manifest.content["spec"], **places}})
+        if manifest.kind == _NODE_CLASS
+        else manifest
+        for manifest in manifests
+    )
+
+
+def _apply(
+    manifests: tuple[Manifest, ...],
+    parent: pulumi.Resource,
+    provider: kubernetes.Provider,
+    *,
+    after: list[pulumi.Resource],
+) -> None:
+    """The objects as they are, each NodePool after all that it may refer to."""
+    classes = [
+        _object(manifest, parent, provider, after=after) for manifest in manifests if manifest.kind != "NodePool"
+    ]
+    for manifest in manifests:
+        if manifest.kind == "NodePool":
+            _object(manifest, parent, provider, after=[*after, *classes], gone_in_s=_longest_drain_s(manifest))
+
+
+def _object(
+    manifest: Manifest,
+    parent: pulumi.Resource,
+    provider: kubernetes.Provider,
+    *,
+    after: list[pulumi.Resource],
+    gone_in_s: int = 0,
+) -> kubernetes.apiextensions.CustomResource:
+    content = manifest.content
+    return kubernetes.apiextensions.CustomResource(
+        manifest.name,
+        api_version=content["apiVersion"],
+        kind=content["kind"],
+        metadata=content["metadata"],
+        spec=content["spec"],
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            provider=provider,
+            depends_on=after,
+            custom_timeouts=pulumi.CustomTimeouts(delete=f"{gone_in_s + _SHUTDOWN_S}s"),
+        ),
+    )
 
 
 def _resources(cpu_milli: int, memory_mib: int) -> dict[str, dict[str, str]]:

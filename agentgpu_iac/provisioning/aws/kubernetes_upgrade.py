@@ -25,9 +25,9 @@ _PIN: Final = 'pins: {{kubernetesVersion: "{}"}}'
 def upgrade_faults(plan: Plan, last: Mapping[str, Any]) -> Iterator[Fault]:
     """A version that EKS does not take the cluster to. ``last`` is what the last deployment told; empty before the first."""
     runs, wanted = str(last.get("version", "")), plan.node_pools[0].kubernetes_version if plan.node_pools else ""
-    if not runs or not wanted:
-        return
-    before, after = _minor(runs), _minor(wanted)
+    if not runs or not wanted or plan.existing_cluster is not None:
+        return  # of a cluster that is there, its owner decides
+    before, after = minor_version(runs), minor_version(wanted)
     if after < before:
         yield Fault(
             source=PLAN,
@@ -58,5 +58,6 @@ def told_of(last: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _minor(version: str) -> int:
+def minor_version(version: str) -> int:
+    """The second number of a Kubernetes version such as 1.34."""
     return int(version.partition(".")[2])

@@ -15,6 +15,7 @@ from agentgpu_iac.plan.nodes import (
     PREFERRED_SUFFIX,
     STACK_LABEL,
 )
+from agentgpu_iac.plan.system_nodes import KARPENTER_PODS
 from agentgpu_iac.provisioning.aws.capacity import node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.objects import Objects
@@ -54,6 +55,7 @@ def prerequisites(
         *(() if "aws-efa-k8s-device-plugin" in charts else _fabric(plan.node_pools)),
         *sharing(plan.node_pools, charts),
         *(() if "cluster-autoscaler" in charts else _autoscaling(grouped, held)),
+        *_room(plan, made),
         *_spot(made),
         *((_subnets(plan.stack),) if made and has_own_subnets else ()),
         *secrets(plan),
@@ -85,6 +87,18 @@ def _autoscaling(pools: tuple[NodePool, ...], held: Mapping[str, HeldCapacity]) 
             f"…{FALLBACK_SUFFIX}-…; without it {', '.join(fallbacks)} may start the dearer nodes first, or none "
             "where the preferred ones are not to be had"
         )
+
+
+def _room(plan: Plan, made: tuple[NodePool, ...]) -> Iterator[str]:
+    """What stands on nodes of a cluster that is there."""
+    if plan.existing_cluster is None:
+        return
+    pods = [pod for pod in plan.existing_cluster.pods if made or pod.name != KARPENTER_PODS]
+    if pods:
+        named = ", ".join(
+            f"{pod.pods} x {pod.name} ({pod.cpu_milli:,} m of CPU, {pod.memory_mib:,} MiB)" for pod in pods
+        )
+        yield f"nodes of your cluster without accelerators, with room for {named}; without it they stay pending"
 
 
 def _spot(pools: tuple[NodePool, ...]) -> Iterator[str]:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.plan.nodes import karpenter_node_role
 from agentgpu_iac.provisioning.aws import cluster_autoscaler
-from agentgpu_iac.provisioning.aws.administrators import administrator_faults
-from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
-from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults
+from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs
 from agentgpu_iac.provisioning.aws.cluster import ADDONS, Cluster, ClusterArgs
-from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
+from agentgpu_iac.provisioning.aws.existing_cluster import (
+    ExistingCluster,
+    ExistingClusterArgs,
+    KnownCluster,
+    find_cluster,
+)
 from agentgpu_iac.provisioning.aws.existing_network import (
     ExistingNetwork,
     ExistingNetworkArgs,
-    existing_network_faults,
 )
+from agentgpu_iac.provisioning.aws.existing_settings import WHOSE, moved_faults, whose
 from agentgpu_iac.provisioning.aws.foreign import foreign_faults
 from agentgpu_iac.provisioning.aws.health import check_health
-from agentgpu_iac.provisioning.aws.held_capacity import held_capacity_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
     IMAGE_SERVICES,
     JOIN_SERVICES,
@@ -33,26 +35,27 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     InterfaceEndpointsArgs,
     zones_of_services,
 )
-from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
+from agentgpu_iac.provisioning.aws.karpenter import (
+    ExistingKarpenter,
+    ExistingKarpenterArgs,
+    Karpenter,
+    KarpenterArgs,
+    for_cluster,
+)
 from agentgpu_iac.provisioning.aws.kubernetes_upgrade import OUTPUT as KUBERNETES
 from agentgpu_iac.provisioning.aws.kubernetes_upgrade import addon_versions, told_of, upgrade_faults
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
-    EXISTING,
     ModelBucket,
     ModelBucketArgs,
     bucket_readers,
-    model_bucket_faults,
     planned_bucket,
 )
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.network import Network, NetworkArgs
 from agentgpu_iac.provisioning.aws.node_makers import (
     KARPENTER,
-    NODE_GROUPS,
     grouped_pools,
-    karpenter_reservation_faults,
-    node_maker_faults,
 )
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
 from agentgpu_iac.provisioning.aws.node_updates import OUTPUT as RELEASES
@@ -64,14 +67,13 @@ from agentgpu_iac.provisioning.aws.quotas import check_quotas
 from agentgpu_iac.provisioning.aws.reserved_capacity import (
     ReservedCapacity,
     ReservedCapacityArgs,
-    reserve_faults,
 )
+from agentgpu_iac.provisioning.aws.settings import Settings, setting_faults
 from agentgpu_iac.provisioning.aws.site import Site, find_site
 from agentgpu_iac.provisioning.aws.system_nodes import karpenter_requests, system_faults
-from agentgpu_iac.provisioning.charts import chart_faults, chart_groups, installed
+from agentgpu_iac.provisioning.charts import chart_groups, installed
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.deployed import known_outputs
-from agentgpu_iac.provisioning.faults import CONFIGURATION
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 from agentgpu_iac.provisioning.spheron.beside import (
@@ -80,86 +82,8 @@ from agentgpu_iac.provisioning.spheron.beside import (
     beside_faults,
     pools_beside,
 )
-from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
 from agentgpu_iac.provisioning.within import within
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What belongs to one deployment and not to the agents: it comes from the Pulumi stack's configuration."""
-
-    api_endpoint: ApiEndpoint = field(default_factory=ApiEndpoint)
-    """``agentgpu:apiEndpoint`` and ``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates
-    everybody either way."""
-    admin_role_arns: tuple[str, ...] = ()
-    """``agentgpu:adminRoleArns``: roles that administer the cluster besides whoever runs the first ``pulumi up``."""
-    vpc_id: str | None = None
-    """``agentgpu:vpcId``: a network that you have; None makes one."""
-    private_subnet_ids: tuple[str, ...] = ()
-    """``agentgpu:privateSubnetIds``: its private subnets, one in each zone."""
-    tag_subnets: bool = False
-    """``agentgpu:tagSubnets``: whether they get the tag by which Karpenter finds them."""
-    interface_endpoints: bool = False
-    """``agentgpu:interfaceEndpoints``: private ways to ECR and STS in a new network, billed by the hour."""
-    capacity_reservation_ids: Mapping[str, str] = field(default_factory=dict)
-    """``agentgpu:capacityReservationIds``: the reservation or Capacity Block of a pool, by the pool's name."""
-    capacity_reservation_zones: Mapping[str, str] = field(default_factory=dict)
-    """``agentgpu:capacityReservationZones``: the zone of an on-demand reservation, by the pool's name."""
-    reserve: bool = False
-    """``agentgpu:reserve``: whether to reserve the baseline's nodes, billed from that moment on."""
-    budget_emails: tuple[str, ...] = ()
-    """``agentgpu:budgetEmails``: who gets a letter when the stack costs more than planned; nobody: no budget."""
-    installed_api_groups: frozenset[str] = frozenset()
-    """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
-    charts: Mapping[str, str] = field(default_factory=dict)
-    """``agentgpu:charts``: where Helm finds the charts to install, by their names, such as keda."""
-    nodes: str = NODE_GROUPS
-    """``agentgpu:nodes``: what makes the nodes of pools whose size may change; node-groups or karpenter."""
-    karpenter_chart: str = ""
-    """``agentgpu:karpenterChart``: where Helm finds Karpenter's chart."""
-    model_bucket: str = EXISTING
-    """``agentgpu:modelBucket``: whether the plan's bucket of models is there or to be made; existing or create."""
-    delete_model_bucket: bool = False
-    """``agentgpu:deleteModelBucket``: whether ``pulumi destroy`` deletes the bucket that was made, and all models in it."""
-    cluster: ClusterSettings = field(default_factory=ClusterSettings)
-    """How cluster and nodes are kept."""
-    way_out: str | None = None
-    """``agentgpu:wayOut``: the public address by which a network that you have asks machines beside the cluster."""
-    burst_apart: bool = False
-    """``agentgpu:burstApart``: machines beside the cluster are in a Pulumi stack of their own (``agentgpu:part: burst``)."""
-    machines: MachineSettings = field(default_factory=MachineSettings)
-    """How machines beside the cluster are rented: the settings of the program for Spheron."""
-
-    @classmethod
-    def from_config(cls, config: pulumi.Config) -> Settings:
-        """Read the settings of the selected Pulumi stack."""
-        default = cls()
-        return cls(
-            api_endpoint=ApiEndpoint(
-                kind=config.get("apiEndpoint") or default.api_endpoint.kind,
-                allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or ()),
-            ),
-            admin_role_arns=tuple(config.get_object("adminRoleArns") or ()),
-            vpc_id=config.get("vpcId") or None,
-            private_subnet_ids=tuple(config.get_object("privateSubnetIds") or ()),
-            tag_subnets=config.get_bool("tagSubnets") or False,
-            interface_endpoints=config.get_bool("interfaceEndpoints") or False,
-            capacity_reservation_ids=config.get_object("capacityReservationIds") or {},
-            capacity_reservation_zones=config.get_object("capacityReservationZones") or {},
-            reserve=config.get_bool("reserve") or False,
-            budget_emails=tuple(config.get_object("budgetEmails") or ()),
-            installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
-            charts=config.get_object("charts") or {},
-            nodes=config.get("nodes") or default.nodes,
-            karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
-            model_bucket=config.get("modelBucket") or default.model_bucket,
-            delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
-            cluster=ClusterSettings.from_config(config),
-            way_out=config.get("wayOut") or None,
-            burst_apart=config.get_bool("burstApart") or False,
-            machines=MachineSettings.from_config(config),
-        )
 
 
 def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> None:
@@ -184,10 +108,15 @@ def make(
     served = settings.installed_api_groups | chart_groups(settings.charts)
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=served)
     grouped = grouped_pools(plan, settings.nodes)
+    known = (
+        None
+        if plan.existing_cluster is None
+        else find_cluster(plan, settings.existing, nodes=settings.nodes, vpc_id=settings.vpc_id)
+    )
     site = find_site(
         plan,
         grouped,
-        vpc_id=settings.vpc_id,
+        vpc_id=settings.vpc_id if known is None else known.vpc_id,
         private_subnet_ids=settings.private_subnet_ids,
         reservation_ids=settings.capacity_reservation_ids,
         reservation_zones=settings.capacity_reservation_zones,
@@ -199,29 +128,11 @@ def make(
     check_quotas(whole, frozenset(site.held))
     if settings.budget_emails:
         _budget_alarm(plan, settings, parent)
-    network = _network(plan, settings, region, site, parent)
+    network = _network(plan, settings, region, site, known, parent)
     last = known_outputs()
-    versions = addon_versions(ADDONS, plan.node_pools[0].kubernetes_version, told_of(last))
-    cluster = Cluster(
-        plan.stack,
-        ClusterArgs(
-            name=plan.stack,
-            region=region,
-            kubernetes_version=plan.node_pools[0].kubernetes_version,
-            subnet_ids=tuple(network.private_subnet_ids.values()),
-            system=site.system,
-            system_subnet_ids=tuple(network.private_subnet_ids[zone] for zone in site.system.zones),
-            api_endpoint=settings.api_endpoint,
-            admin_role_arns=settings.admin_role_arns,
-            has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
-            watches_nodes=plan.watching.node_health == "eks-agent",
-            support=settings.cluster.kubernetes_support,
-            deletion_protection=settings.cluster.deletion_protection,
-            session_manager=settings.cluster.session_manager,
-            addon_versions=versions,
-        ),
-        within(parent, [network], protect=settings.cluster.protect),
-    )
+    told = {} if known else told_of(last)
+    versions = addon_versions(ADDONS, plan.node_pools[0].kubernetes_version, told)
+    cluster = _cluster(plan, settings, site, network, known, versions, parent)
     placements = {
         pool.name: ClusterPlacement(pool.name, plan.stack, pool, within(parent)).group
         for pool in grouped
@@ -254,7 +165,7 @@ def make(
     before_serving: list[pulumi.Resource] = [*node_pools]
     if settings.nodes == KARPENTER:
         before_serving.append(
-            _karpenter(plan, settings, region, cluster, objects, within(parent, [cluster, *reserved]))
+            _karpenter(plan, settings, site, known, cluster, objects, within(parent, [cluster, *reserved]))
         )
     if (bucket := planned_bucket(plan)) is not None:
         before_serving.append(_model_bucket(plan, settings, bucket, cluster, parent))
@@ -269,7 +180,11 @@ def make(
         within(parent, before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
-    outputs[KUBERNETES] = {"version": plan.node_pools[0].kubernetes_version, "addons": versions}
+    outputs[KUBERNETES] = {
+        "version": plan.node_pools[0].kubernetes_version,
+        "addons": versions,
+        WHOSE: whose(plan),
+    }
     outputs[RELEASES] = {group: release for made in node_pools for group, release in made.releases.items()}
     if whole.joined is not None and not settings.burst_apart:
         beside = MachinesBeside(
@@ -289,16 +204,71 @@ def make(
     return outputs
 
 
+def _cluster(
+    plan: Plan,
+    settings: Settings,
+    site: Site,
+    network: Network | ExistingNetwork,
+    known: KnownCluster | None,
+    versions: Mapping[str, str],
+    parent: pulumi.Resource | None,
+) -> Cluster | ExistingCluster:
+    """The existing cluster, or a new one."""
+    region = plan.node_pools[0].region
+    has_fabric = any(pool.nodes_per_replica > 1 for pool in plan.node_pools)
+    if known is not None:
+        return ExistingCluster(
+            plan.stack,
+            ExistingClusterArgs(
+                stack=plan.stack,
+                known=known,
+                node_role_arn=settings.existing.node_role_arn,
+                has_node_groups=bool(grouped_pools(plan, settings.nodes)),
+                has_fabric=has_fabric,
+                session_manager=settings.cluster.session_manager,
+            ),
+            within(parent, [network]),
+        )
+    if site.system is None:
+        raise ValueError("a new cluster has system nodes")
+    return Cluster(
+        plan.stack,
+        ClusterArgs(
+            name=plan.stack,
+            region=region,
+            kubernetes_version=plan.node_pools[0].kubernetes_version,
+            subnet_ids=tuple(network.private_subnet_ids.values()),
+            system=site.system,
+            system_subnet_ids=tuple(network.private_subnet_ids[zone] for zone in site.system.zones),
+            api_endpoint=settings.api_endpoint,
+            admin_role_arns=settings.admin_role_arns,
+            has_fabric=has_fabric,
+            watches_nodes=plan.watching.node_health == "eks-agent",
+            support=settings.cluster.kubernetes_support,
+            deletion_protection=settings.cluster.deletion_protection,
+            session_manager=settings.cluster.session_manager,
+            addon_versions=versions,
+        ),
+        within(parent, [network], protect=settings.cluster.protect),
+    )
+
+
 def _network(
-    plan: Plan, settings: Settings, region: str, site: Site, parent: pulumi.Resource | None
+    plan: Plan,
+    settings: Settings,
+    region: str,
+    site: Site,
+    known: KnownCluster | None,
+    parent: pulumi.Resource | None,
 ) -> Network | ExistingNetwork:
     """The existing network, or a new one with the requested endpoints."""
-    if settings.vpc_id:
+    vpc_id = settings.vpc_id if known is None else known.vpc_id
+    if vpc_id:
         return ExistingNetwork(
             plan.stack,
             ExistingNetworkArgs(
                 stack=plan.stack,
-                vpc_id=settings.vpc_id,
+                vpc_id=vpc_id,
                 subnets=site.subnets,
                 way_out=settings.way_out,
                 tagged=settings.tag_subnets,
@@ -349,7 +319,11 @@ def _reserved(
 
 
 def _operators(
-    plan: Plan, settings: Settings, files: tuple[RenderedFile, ...], cluster: Cluster, parent: pulumi.Resource | None
+    plan: Plan,
+    settings: Settings,
+    files: tuple[RenderedFile, ...],
+    cluster: Cluster | ExistingCluster,
+    parent: pulumi.Resource | None,
 ) -> tuple[pulumi.Resource, ...]:
     """The charts that the settings name, on the system nodes; the Cluster Autoscaler learns of its role when it starts."""
     before: list[pulumi.Resource] = [cluster]
@@ -360,19 +334,41 @@ def _operators(
 
 
 def _karpenter(
-    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, opts: pulumi.ResourceOptions
-) -> Karpenter:
+    plan: Plan,
+    settings: Settings,
+    site: Site,
+    known: KnownCluster | None,
+    cluster: Cluster | ExistingCluster,
+    objects: Objects,
+    opts: pulumi.ResourceOptions,
+) -> Karpenter | ExistingKarpenter:
+    """The Karpenter that runs there, or one that is installed, with the objects that tell it of the stack."""
+    runs = settings.existing.karpenter_version is not None
+    manifests = objects.karpenter
+    if known is not None:
+        role = settings.existing.karpenter_node_role if runs else None
+        manifests = for_cluster(
+            manifests,
+            role=role or karpenter_node_role(plan.stack),
+            subnet_ids=tuple(site.subnets.values()),
+            security_group_id=known.security_group_id,
+        )
+    if runs:
+        return ExistingKarpenter(
+            plan.stack, ExistingKarpenterArgs(kubeconfig=cluster.kubeconfig, manifests=manifests), opts
+        )
     return Karpenter(
         plan.stack,
         KarpenterArgs(
             stack=plan.stack,
-            region=region,
+            region=plan.node_pools[0].region,
             cluster_name=cluster.name,
             kubeconfig=cluster.kubeconfig,
             chart=settings.karpenter_chart,
             requests=karpenter_requests(plan),
-            manifests=objects.karpenter,
+            manifests=manifests,
             session_manager=settings.cluster.session_manager,
+            networking=known is not None,
             repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
         opts,
@@ -380,7 +376,7 @@ def _karpenter(
 
 
 def _model_bucket(
-    plan: Plan, settings: Settings, url: str, cluster: Cluster, parent: pulumi.Resource | None
+    plan: Plan, settings: Settings, url: str, cluster: Cluster | ExistingCluster, parent: pulumi.Resource | None
 ) -> ModelBucket:
     return ModelBucket(
         plan.stack,
@@ -416,50 +412,25 @@ def check(plan: Plan, settings: Settings) -> None:
         *foreign_faults(cluster),
         *system_faults(cluster),
         *upgrade_faults(cluster, told_of(known_outputs())),
-        *_misconfigured(cluster, settings),
-        *beside_faults(plan, settings.machines, has_network=bool(settings.vpc_id), way_out=settings.way_out),
+        *setting_faults(cluster, settings),
+        *moved_faults(cluster, settings.existing.cluster, known_outputs()),
+        *beside_faults(
+            plan,
+            settings.machines,
+            has_network=bool(settings.vpc_id) or cluster.existing_cluster is not None,
+            way_out=settings.way_out,
+        ),
         *policy_faults(plan),
     ]
     if faults:
         raise BadInput(faults)
 
 
-def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
-    """What is wrong with the settings, by themselves or beside this plan."""
-    yield from settings.api_endpoint.faults(CONFIGURATION)
-    yield from administrator_faults(settings.admin_role_arns, CONFIGURATION)
-    yield from existing_network_faults(
-        vpc_id=settings.vpc_id,
-        subnet_ids=settings.private_subnet_ids,
-        tagged=settings.tag_subnets,
-        endpoints=settings.interface_endpoints,
-        source=CONFIGURATION,
-    )
-    yield from node_maker_faults(plan, settings.nodes, settings.karpenter_chart, CONFIGURATION)
-    yield from model_bucket_faults(
-        plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket, source=CONFIGURATION
-    )
-    yield from chart_faults(plan, settings.charts, unused=cluster_autoscaler.unused_charts(settings.nodes))
-    grouped = grouped_pools(plan, settings.nodes)
-    ids, zones = settings.capacity_reservation_ids, settings.capacity_reservation_zones
-    tagged = {pool.name for pool in plan.node_pools if pool not in grouped}.intersection((*ids, *zones))
-    yield from karpenter_reservation_faults(plan.stack, tagged, CONFIGURATION)
-    yield from held_capacity_faults(
-        grouped,
-        {name: reservation for name, reservation in ids.items() if name not in tagged},
-        {name: zone for name, zone in zones.items() if name not in tagged},
-        CONFIGURATION,
-    )
-    if settings.reserve:
-        yield from reserve_faults(plan, settings.capacity_reservation_ids, CONFIGURATION)
-    yield from settings.cluster.faults(grouped, CONFIGURATION)
-    yield from email_faults(settings.budget_emails, CONFIGURATION)
-
-
 def _excludes(plan: Plan, settings: Settings) -> str:
     """What the plan's cost leaves out of what this program makes."""
-    things = ["the EKS control plane", "the system nodes"]
-    if settings.vpc_id is None:
+    is_there = plan.existing_cluster is not None
+    things = ["your cluster with its own nodes"] if is_there else ["the EKS control plane", "the system nodes"]
+    if settings.vpc_id is None and not is_there:
         things.append("the NAT gateway with its address and traffic")
     if settings.interface_endpoints:
         things.append("interface endpoints")
@@ -469,7 +440,12 @@ def _excludes(plan: Plan, settings: Settings) -> str:
 
 
 def _outputs(
-    plan: Plan, settings: Settings, site: Site, cluster: Cluster, objects: Objects, cost: dict[str, Any]
+    plan: Plan,
+    settings: Settings,
+    site: Site,
+    cluster: Cluster | ExistingCluster,
+    objects: Objects,
+    cost: dict[str, Any],
 ) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
@@ -484,7 +460,9 @@ def _outputs(
                 objects,
                 grouped=grouped_pools(plan, settings.nodes),
                 held=site.held,
-                has_own_subnets=settings.vpc_id is not None and not settings.tag_subnets,
+                has_own_subnets=settings.vpc_id is not None
+                and not settings.tag_subnets
+                and plan.existing_cluster is None,
                 has_budget_alarm=bool(settings.budget_emails),
                 charts=settings.charts,
             )

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import NodePool, Plan
-from agentgpu_iac.provisioning.aws.existing_network import find_subnets
+from agentgpu_iac.provisioning.aws.existing_network import SUBNETS_KEY, find_subnets
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, find_held_capacity
 from agentgpu_iac.provisioning.aws.node_updates import what_updates_cost
 from agentgpu_iac.provisioning.aws.reserved_capacity import nodes_to_reserve, what_it_costs
 from agentgpu_iac.provisioning.aws.system_nodes import SystemPlace, system_place
-from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, sold_in, zones_for
+from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, sold_in, with_offers, zones_for
 from agentgpu_iac.provisioning.faults import CONFIGURATION
 
 
@@ -25,7 +25,8 @@ class Site:
     """Instance types that all of a pool's zones sell."""
     subnets: Mapping[str, str]
     """Of an existing network, by zone."""
-    system: SystemPlace
+    system: SystemPlace | None
+    """None: the cluster has nodes for what needs no accelerator."""
     held: Mapping[str, HeldCapacity]
     """By pool."""
     reserve: Mapping[str, int]
@@ -60,8 +61,9 @@ def find_site(
     """Look up where the nodes of a plan stand. ``grouped`` are the pools that become node groups."""
     held = find_held_capacity(grouped, reservation_ids, reservation_zones, CONFIGURATION)
     reserve = nodes_to_reserve(plan, held) if reserves else {}
-    subnets = find_subnets(vpc_id, private_subnet_ids, CONFIGURATION) if vpc_id else {}
-    zones = offers_in(subnets, plan) if subnets else find_zones(plan)
+    is_there = plan.existing_cluster is not None
+    subnets = find_subnets(vpc_id, private_subnet_ids, CONFIGURATION, for_control_plane=not is_there) if vpc_id else {}
+    zones = with_offers(offers_in(subnets, plan), plan, CONFIGURATION, SUBNETS_KEY) if subnets else find_zones(plan)
     zones_of_pool = {
         pool.name: zones_for(
             pool, zones, single=pool.name in reserve, at=held[pool.name].zone if pool.name in held else None
@@ -73,7 +75,7 @@ def find_site(
         zones_of_pool=zones_of_pool,
         types_of_pool={pool.name: sold_in(pool, zones, zones_of_pool[pool.name]) for pool in plan.node_pools},
         subnets=subnets,
-        system=system_place(plan, zones),
+        system=None if is_there else system_place(plan, zones),
         held=held,
         reserve=reserve,
     )

@@ -103,15 +103,16 @@ def system_place(plan: Plan, zones: tuple[Zone, ...]) -> SystemPlace:
 
 def karpenter_requests(plan: Plan) -> tuple[int, int]:
     """What a replica of Karpenter's controller may ask for: CPU in millicores and memory in MiB."""
-    found = None if plan.system_nodes is None else plan.system_nodes.requests_of(KARPENTER_PODS)
+    place = plan.system_nodes or plan.existing_cluster
+    found = None if place is None else place.requests_of(KARPENTER_PODS)
     if found is None:
-        raise ValueError("the plan sized no system nodes for Karpenter, though it makes nodes")
+        raise ValueError("the plan has no place for Karpenter, though it makes nodes")
     return found
 
 
 def system_faults(plan: Plan) -> Iterator[Fault]:
     """A plan of before says nothing of the nodes that the router and the cluster's own pods stand on."""
-    if plan.system_nodes is None:
+    if plan.system_nodes is None and plan.existing_cluster is None:
         yield Fault(
             source=PLAN,
             path="systemNodes",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pulumi_aws as aws
 
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.provisioning.faults import PLAN
 
@@ -53,6 +53,34 @@ def offers_in(names: Iterable[str], plan: Plan) -> tuple[Zone, ...]:
         Zone(name=name, instance_types=frozenset(kind for kind in wanted if (name, kind) in pairs))
         for name in sorted(names)
     )
+
+
+def with_offers(zones: tuple[Zone, ...], plan: Plan, source: str, key: str) -> tuple[Zone, ...]:
+    """The zones of subnets that somebody named, where each pool's planned type is sold in one of them.
+
+    Raises:
+        BadInput: a pool's type is sold in none; ``source`` and ``key`` say where the subnets are named.
+    """
+    faults: list[Fault] = []
+    for kind in dict.fromkeys(pool.instance_types[0] for pool in plan.node_pools):
+        if any(kind in zone.instance_types for zone in zones):
+            continue
+        offered = aws.ec2.get_instance_type_offerings(
+            location_type="availability-zone",
+            filters=[aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=[kind])],
+        )
+        others = sorted(set(offered.locations))
+        faults.append(
+            Fault(
+                source=source,
+                path=key,
+                message=f"the subnets lie in {', '.join(zone.name for zone in zones)}, where nobody sells {kind}",
+                hint=f"name a subnet in {' or '.join(others)} too" if others else "deny this accelerator in the spec",
+            )
+        )
+    if faults:
+        raise BadInput(faults)
+    return zones
 
 
 def zones_for(

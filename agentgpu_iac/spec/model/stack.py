@@ -29,6 +29,10 @@ class StackSpec(Document):
 
     target: Target = "eks"
     """Where the stack runs."""
+    cluster: Literal["new", "existing"] | None = None
+    """Whose EKS cluster it is. new (what unset means for eks): one is made for the stack, with network and system nodes.
+    existing: one that you have, which the setting ``agentgpu:cluster`` names. Nodes and agents go into it; its control plane,
+    add-ons, network and other nodes stay as they are, and are no cost of the stack."""
     providers: Annotated[tuple[Text, ...], LISTED] = ()
     """Providers that may be used. Empty: those that fit the target (eks: aws; spheron: spheron; others: all)."""
     regions: Annotated[tuple[Text, ...], LISTED] = ()
