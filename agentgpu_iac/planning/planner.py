@@ -7,7 +7,6 @@ was chosen.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -327,17 +326,10 @@ def _groups(market: Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
     if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True
     by_deployment = [market.known.of(mates_of, found.options) for found in market.on_sale]
-    mates = [option for found in by_deployment for option in found]
-    times = Counter(option.candidates[0].accelerator.id for option in mates)
-    tolerated = {
-        (option.deployments[0], accelerator): tolerated_engines(
-            option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms
-        )
-        if times[accelerator] > 1
-        else 1
-        for option in mates
-        for accelerator in (option.candidates[0].accelerator.id,)
-    }
+
+    def tolerated(option: Option) -> int:
+        return tolerated_engines(option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms)
+
     return shared_options(by_deployment, tolerated, market.served)
 
 

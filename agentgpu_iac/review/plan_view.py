@@ -72,10 +72,17 @@ def money_blocks(plan: Plan) -> Iterator[Block]:
     yield from cost_blocks(plan)
 
 
+_NOT_CONSIDERED = (
+    "Not considered are replicas of one tier on several kinds of machine, spill from a card that is full to another kind, and a "
+    "share of spot spread over several types of machine: maxSharePerPool spreads it over zones."
+)
+"""What no candidate stands for, so that the gap says nothing of it (docs/scope.md)."""
+
+
 def gap_sentence(plan: Plan) -> str:
-    """How near to the cheapest placement this one is."""
+    """How near to the cheapest placement this one is, and which placements that leaves out."""
     gap = plan.cost.optimality_gap_ratio
-    return f"The placement is the cheapest over all candidates considered; optimality gap {gap:.2%}."
+    return f"The placement is the cheapest over all candidates considered; optimality gap {gap:.2%}. {_NOT_CONSIDERED}"
 
 
 def sentence(warning: Warning) -> str:

@@ -179,9 +179,9 @@ def _law(sessions: int, pause: float, time: RequestTime) -> Generating:
         if weight < _NEGLIGIBLE:
             break
         above.append(weight)
-    weights = (*reversed(below), 1.0, *above)
+    weights = [*reversed(below), 1.0, *above]
     total = math.fsum(weights)
-    return Generating(first=likeliest - len(below), shares=tuple(weight / total for weight in weights))
+    return Generating(first=likeliest - len(below), shares=tuple([weight / total for weight in weights]))
 
 
 def pause_at_rate(sessions: int, rate: float, time: RequestTime) -> float:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from agentgpu_iac.sizing.speed import Speed, fullest
 
@@ -26,6 +27,7 @@ _SEARCHES = 40
 """Most rounds of the search for the cycle; it ends when the cycle is known."""
 _PRECISION = 1e-8
 _MOST_LOAD = 0.999
+_MOST_GROWTH = 0.95
 _FEW = 1e-9
 """Prompts in a step: next to none."""
 
@@ -49,8 +51,7 @@ class Request:
         return max(self.prompt_tokens, self.context_tokens - self.output_tokens / 2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(NamedTuple):
     """One prompt read beside running requests, in steps that decode too."""
 
     chunks: int
@@ -81,8 +82,7 @@ class Reading:
         return max(1.0, self.stages / self.chunks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steady:
+class Steady(NamedTuple):
     """A replica in a steady load, in ms, before the ratios of a run of the user's own."""
 
     others: float
@@ -279,31 +279,32 @@ class _Loop:
     def at(self, cycle_ms: float) -> tuple[float, float, float]:
         """(mean wait, mean step, its variance) if a cycle takes so long."""
         rate, slots, decode, most = self.others / cycle_ms, self.slots, self.decode_ms, self.most_ms
-        added_ms, further_ms = self.added_ms, self.further_ms
-
-        def longer(
-            coming: float,
-        ) -> float:  # by the first of so many prompts in a step, and the others of the fullest batch
-            some = -math.expm1(-coming)
-            together = coming if slots <= 1 else fullest(coming, slots)
-            return decode + (added_ms * some + (further_ms * (together - some) if together > some else 0.0))
-
+        added_ms, longer = self.added_ms, self._longer_ms
         # What prompts add grows with the step, ever less: the secant of two steps too short leads just beyond the one that fits.
         first = longer(rate * decode)
         second = longer(rate * first)
-        slope = min(_MOST_LOAD, (second - first) / (first - decode)) if first > decode else 0.0
-        step = min(most, decode + (first - decode) / (1 - slope))
-        step = min(most, longer(rate * step))
-        load = min(_MOST_LOAD, 1 - decode / step)
-        together = fullest(rate * step, slots)
+        slope = (second - first) / (first - decode) if first > decode else 0.0
+        step = decode + (first - decode) / (1 - (slope if slope < _MOST_LOAD else _MOST_LOAD))
+        step = longer(rate * (step if step < most else most))
+        step = step if step < most else most
+        load = 1 - decode / step
+        together = rate * step if slots <= 1 else fullest(rate * step, slots)
         added = (step - decode) / together if together > _FEW else added_ms
-        growth = min(0.95, load * self.shares)
+        growth = (load if load < _MOST_LOAD else _MOST_LOAD) * self.shares
+        growth = growth if growth < _MOST_GROWTH else _MOST_GROWTH
         spread = added * added * together / (1 - growth * growth)
         if not self.apart:
             spread = min(spread, most_variance(decode, step, self.widest_ms))
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
-        return seen / 2 + self.shares * further_ms * came, step, spread
+        return seen / 2 + self.shares * self.further_ms * came, step, spread
+
+    def _longer_ms(self, coming: float) -> float:
+        """A step by the first of so many prompts that come in one, and the others of the fullest batch."""
+        some = -math.expm1(-coming)
+        together = coming if self.slots <= 1 else fullest(coming, self.slots)
+        more = self.further_ms * (together - some) if together > some else 0.0
+        return self.decode_ms + (self.added_ms * some + more)
 
     def steady(self) -> Steady:
         """Find the cycle that its own prompts and steps make."""

@@ -164,9 +164,10 @@ def loader(
         return wanted
     if streams(candidate, machine, release, spec, engines):
         return "runai-streamer"
-    known = PORTS[release.engine].streams_unasked(release.version)
+    if on != "ebs-gp3" or not PORTS[release.engine].streams_unasked(release.version):
+        return "default"
     has_room = host_memory.streamer_mib(candidate, machine, loaded_gib(candidate), engines) is not None
-    return "runai-streamer" if on == "ebs-gp3" and known and has_room else "default"
+    return "runai-streamer" if has_room else "default"
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
@@ -334,7 +335,11 @@ def cold_start(
     ``node_models_gib`` is everything that the node's cache is filled with.
     """
     kept_on = storage(machine, node_models_gib, spec)
-    streamed = loader(candidate, machine, release, kept_on, spec, engines) == "runai-streamer"
+    from_bucket = streams(candidate, machine, release, spec, engines)
+    # The loader that is named is asked first, as ``loader`` does.
+    streamed = from_bucket and wanted_loader(spec) is None
+    if not streamed:
+        streamed = loader(candidate, machine, release, kept_on, spec, engines) == "runai-streamer"
     return _cold_start(
         Itself(machine.instance),
         started_engine(candidate, release),
@@ -344,7 +349,7 @@ def cold_start(
         loading.Reader(
             ranks=candidate.accelerators_per_pod,
             loader="streamer" if streamed else "default",
-            from_bucket=streams(candidate, machine, release, spec, engines),
+            from_bucket=from_bucket,
         ),
         starting.NewNode(
             image_gb=release.image_gb or UNKNOWN_IMAGE_GB,

@@ -20,19 +20,14 @@ from agentgpu_iac.planning.choosing.parallelism import (
 )
 from agentgpu_iac.planning.choosing.pausing import ways_away
 from agentgpu_iac.planning.choosing.rejections import latency_rejection, memory_rejection, sizes_rejection
-from agentgpu_iac.planning.choosing.service import (
-    Service,
-    answering,
-    in_time,
-    most_used,
-    with_overrides,
-)
+from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
+from agentgpu_iac.planning.choosing.speeds import speed_of
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.deployments import with_context_for
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
-from agentgpu_iac.sizing import memory, pooling, replica
+from agentgpu_iac.sizing import memory, pooling
 from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.capacity import RESERVE_RATIO
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
@@ -303,7 +298,7 @@ class Evaluator:
                 accelerator, parallel, "batched-tokens", message, need=seats * rows, limit=batched, unit="tokens"
             )
         by_memory = min(by_memory, groups.sessions(batched // rows))  # a step has a token for each that runs
-        engine = replica.speed(
+        engine = speed_of(
             terms.replica,
             Serving(
                 engine=self._rules.release.engine,

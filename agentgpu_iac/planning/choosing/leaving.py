@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.plan import DrainPlan, Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.engines import PORTS
 
@@ -38,6 +40,12 @@ completion, whose 251 tokens are far below the least drain)."""
 
 def longest_answer_tokens(demand: Demand) -> float:
     """Output and reasoning tokens of the longest of a hundred answers; no more than the context has room for."""
+    return _longest_answer_tokens(Itself(demand))  # asked for every candidate
+
+
+@lru_cache(maxsize=8192)
+def _longest_answer_tokens(itself: Itself[Demand]) -> float:
+    demand = itself.thing
     mean = demand.shape.output_tokens_per_request
     room = wanted_model_len(demand) - demand.shape.first_prompt_tokens
     return max(mean, min(mean * ANSWER_TAIL, float(room)))
@@ -63,9 +71,14 @@ def drain(
     An engine that ends at once on SIGTERM is sent it only after the time for the answers: the pod waits before, while
     the engine works on and nothing new reaches it.
     """
-    seconds = longest_answer_s(demand, tpot_ms) + (ttft_ms or 0.0) / 1000
-    shutdown = max(LEAST_SHUTDOWN_S, min(LONGEST_ANSWER_S, math.ceil(seconds)))
+    shutdown = _shutdown_s(demand, tpot_ms, ttft_ms)
     return _drain(PRE_STOP_S, shutdown, STOP_MARGIN_S, answer_s=shutdown, notice_s=None, engine_waits=engine_waits)
+
+
+def _shutdown_s(demand: Demand, tpot_ms: float | None, ttft_ms: float | None = None) -> int:
+    """What the engine is given to finish its answers."""
+    seconds = longest_answer_s(demand, tpot_ms) + (ttft_ms or 0.0) / 1000
+    return max(LEAST_SHUTDOWN_S, min(LONGEST_ANSWER_S, math.ceil(seconds)))
 
 
 def spot_grace_s(demand: Demand, tpot_ms: float | None) -> int:
@@ -73,7 +86,7 @@ def spot_grace_s(demand: Demand, tpot_ms: float | None) -> int:
 
     The time to the first token is left out: it gets shorter with a stricter budget, which must not buy cheaper capacity.
     """
-    return drain(demand, tpot_ms).grace_period_s
+    return PRE_STOP_S + _shutdown_s(demand, tpot_ms) + STOP_MARGIN_S
 
 
 def replica_drain(candidate: Candidate, release: EngineRelease) -> DrainPlan:

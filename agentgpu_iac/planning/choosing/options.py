@@ -73,7 +73,7 @@ def on_sale(
     bursts: list[Part] = []
     rejections = list(found.rejections)
     ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
-    seated: dict[tuple[int, int, int], Candidate] = {}
+    seated: dict[tuple[int, int, int], _Seated] = {}
     openings: dict[tuple[int, str, str], NodeHours] = {}
     either = spec.capacity.on_demand_floor_ratio or spec.capacity.max_share_per_pool is not None
     on_spot = (True, False) if either else (True,)
@@ -193,6 +193,14 @@ def with_less_reserve(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Seated:
+    """A candidate with the replicas and the seats that are warm, and how one leaves where some come with a burst."""
+
+    candidate: Candidate
+    drain: DrainPlan | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
     """A candidate on a kind of machine, wherever that is."""
 
@@ -202,6 +210,10 @@ class _Ready:
     """How late a replica may be that starts there."""
     drain: DrainPlan | None
     """How one leaves, where some come with a burst."""
+    spare: int = 0
+    """Warm replicas beyond those of normal load."""
+    grace_s: int = 0
+    """What a notice must leave room for, for a burst to be on spot."""
     on_spot: bool = True
     """Whether its burst may be on spot: a share of the replicas that stays on-demand is then warm."""
 
@@ -211,7 +223,7 @@ def _ready(
     fit: Fit,
     spec: StackSpec,
     node_models_gib: float,
-    seated: dict[tuple[int, int, int], Candidate],
+    seated: dict[tuple[int, int, int], _Seated],
     *,
     on_spot: bool,
 ) -> _Ready:
@@ -227,9 +239,19 @@ def _ready(
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
     evaluator = found.evaluator_on(machine, spec) or found.evaluator
-    there = seated.setdefault(key, seated.get(key) or evaluator.reseated(candidate, warm=warm, seats=seats))
-    drain = replica_drain(there, found.release) if there.burst_replicas else None
-    return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
+    there = seated.get(key)
+    if there is None:
+        of_it = evaluator.reseated(candidate, warm=warm, seats=seats)
+        drain = replica_drain(of_it, found.release) if of_it.burst_replicas else None
+        there = seated.setdefault(key, _Seated(candidate=of_it, drain=drain))
+    return _Ready(
+        candidate=there.candidate,
+        cold_s=cold_s,
+        drain=there.drain,
+        spare=spare,
+        grace_s=spot_grace_s(found.demand, there.candidate.service.tpot_ms),
+        on_spot=on_spot,
+    )
 
 
 def _spare(found: AgentFits, fit: Fit, spec: StackSpec) -> int:
@@ -248,8 +270,7 @@ def _buy(
         return [], [], []
     machine, capacity = fit.machine, spec.capacity
     notice = catalog.provider(machine.instance.provider).interruption_notice_s
-    grace_s = spot_grace_s(found.demand, ready[0].candidate.service.tpot_ms)
-    bursts = burst_purchases(found.demand, machine, capacity, notice, grace_s)
+    bursts = burst_purchases(found.demand, machine, capacity, notice, ready[0].grace_s)
     burst_alone = [
         Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready[0].cold_s)
         for burst in bursts
@@ -276,7 +297,7 @@ def _buy(
         for baseline in ways
     ]
     baseline_alone = [
-        Part(candidate=fit.candidate, machine=machine, purchase=way, spare=_spare(found, fit, spec))
+        Part(candidate=fit.candidate, machine=machine, purchase=way, spare=ready[0].spare)
         for way in ways
         if fit.candidate.nodes == 1
     ]

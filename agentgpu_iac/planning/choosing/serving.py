@@ -36,6 +36,7 @@ class ReplicaService:
         "_by_hand",
         "_demand",
         "_engines",
+        "_held",
         "_known",
         "_plain",
         "_round_trip_ms",
@@ -65,6 +66,7 @@ class ReplicaService:
         self._round_trip_ms, self._by_hand, self._engines = round_trip_ms, by_hand, engines
         self._alone = _alone(key, engine, prefix_hit_ratio, worst, groups, round_trip_ms)
         self._known: dict[int, Service] = {}
+        self._held: dict[int, Service] = {}
         told = by_hand and _is_told(demand)
         self._plain = not told and engine is not None and engines == 1 and not (away is not None and away.longest_ms)
         self._searched = self._alone.searched.setdefault((told, engines, away), _Searched())
@@ -75,13 +77,20 @@ class ReplicaService:
 
     def holding(self, sessions: int) -> Service:
         """With so many sessions held: latency while as many generate as ask, and the rate at the most within every budget."""
+        if sessions not in self._held:
+            self._held[sessions] = self._holding(sessions)
+        return self._held[sessions]
+
+    def _holding(self, sessions: int) -> Service:
         planned, most = self.asking.planned(sessions), self.most(sessions)
-        service = replace(self.computing(planned), sessions=sessions, most_generating=max(planned, most))
+        service = self.computing(planned)
         if most <= planned:
-            return service
+            return replace(service, sessions=sessions, most_generating=planned)
         rates = self.computing(most)
         return replace(
             service,
+            sessions=sessions,
+            most_generating=most,
             output_tokens_per_s=rates.output_tokens_per_s,
             prefill_tokens_per_s=rates.prefill_tokens_per_s,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ _MAX_ENUMERATED = 10
 
 def shared_options(
     mates_by_deployment: Sequence[Sequence[Option]],
-    tolerated: dict[tuple[int, str], int],
+    tolerated: Callable[[Option], int],
     served: Sequence[tuple[int, ...]] = (),
 ) -> tuple[tuple[Option, ...], bool]:
     """Groups of deployments that fit together on one accelerator, of those that may join one (``mates_of``); and whether all
@@ -28,8 +28,8 @@ def shared_options(
 
     Only options of one accelerator on a single-accelerator machine, that carry the whole peak in one replica
     and are bought on-demand, may join: the group then needs no autoscaler, which could not see it anyway.
-    ``tolerated`` says how many busy engines each (deployment, accelerator) can bear; ``served`` are the agents of each, of
-    whom a group serves none twice.
+    ``tolerated`` says how many busy engines a deployment can bear on its accelerator, and is asked only of those that have room
+    beside others, since it takes long to answer; ``served`` are the agents of each, of whom a group serves none twice.
     """
     served = served or [(position,) for position in range(len(mates_by_deployment))]
     cheapest: dict[str, dict[int, Option]] = {}
@@ -51,15 +51,15 @@ def shared_options(
                 group
                 for size in range(2, MAX_ENGINES_PER_ACCELERATOR + 1)
                 for group in itertools.combinations(members, size)
-                if all(tolerated[option.deployments[0], accelerator] >= size for option in group)
-                and _serves_nobody_twice(group, served)
+                if _serves_nobody_twice(group, served)
                 and sum(need[option.deployments, accelerator] for option in group) <= _limit_gib(group)
                 and all(host_memory.fits(option.candidates[0], option.machine, size) for option in group)
+                and all(tolerated(option) >= size for option in group)
             ]
         else:
             complete = False
             of_one = [option for option in members if len(served[option.deployments[0]]) == 1]
-            sets = _first_fit(of_one, tolerated, accelerator)
+            sets = _first_fit(of_one, tolerated)
         groups.extend(_merge(group) for group in sets)
     return tuple(groups), complete
 
@@ -151,11 +151,13 @@ def _limit_gib(group: Sequence[Option]) -> float:
     return min(option.candidates[0].memory.limit_gib for option in group)
 
 
-def _fits(group: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str) -> bool:
-    return sum(map(_need_gib, group)) <= _limit_gib(group) and all(
-        tolerated[option.deployments[0], accelerator] >= len(group)
-        and host_memory.fits(option.candidates[0], option.machine, len(group))
-        for option in group
+def _fits(
+    group: Sequence[Option], need_gib: Mapping[tuple[int, ...], float], tolerated: Callable[[Option], int]
+) -> bool:
+    return (
+        sum(need_gib[option.deployments] for option in group) <= _limit_gib(group)
+        and all(host_memory.fits(option.candidates[0], option.machine, len(group)) for option in group)
+        and all(tolerated(option) >= len(group) for option in group)
     )
 
 
@@ -164,9 +166,7 @@ def _serves_nobody_twice(group: Sequence[Option], served: Sequence[tuple[int, ..
     return len(set(agents)) == len(agents)
 
 
-def _first_fit(
-    members: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str
-) -> list[tuple[Option, ...]]:
+def _first_fit(members: Sequence[Option], tolerated: Callable[[Option], int]) -> list[tuple[Option, ...]]:
     """First-fit decreasing: good groups for many agents, without trying them all."""
     bins: list[list[Option]] = []
     open_bins: list[list[Option]] = []
@@ -175,7 +175,7 @@ def _first_fit(
         for group in open_bins:
             if sum(need_gib[member.deployments] for member in (*group, option)) > option.candidates[0].memory.limit_gib:
                 continue
-            if _fits([*group, option], tolerated, accelerator):
+            if _fits([*group, option], need_gib, tolerated):
                 group.append(option)
                 break
         else:
