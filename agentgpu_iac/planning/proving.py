@@ -41,6 +41,13 @@ _MOST_SIMULATED: Final = 3_000_000
 """Requests of all simulations for one share of the requests, the first plan's left out, beyond which no other is tried."""
 _NO_MISS: Final = 3.0
 """The rule of three: where none of N is outside, at most 3 / N are, at 95 %."""
+_SINGLE: Final = 4
+"""Up to so many seeds, one of them below what is wanted takes the interval's lower end below it too, whatever the others give:
+with n seeds it lies at or below the least of them while Student's t is n - 1 at least."""
+_STEP: Final = 0.05
+"""Part of the warm replicas that the search for fewer leaves out first; twice as many each time, until a budget breaks."""
+_FINE: Final = 0.02
+"""Part of the warm replicas between one plan that breaks and one that holds at which the search ends: what is left to save."""
 _MORE: Final = 1.25
 """How many times the replicas where a budget breaks, one more at least."""
 _WAITING: Final = (2, 4)
@@ -90,11 +97,12 @@ class _Tried:
     changes: Changes
     plan: Plan
     answers: tuple[SimulationAnswer, ...]
+    """Of the seeds in their order, up to the first that broke a budget for good."""
 
-    def lows(self, wanted: float | None) -> Iterator[tuple[str, float, float, int]]:
-        """(deployment, lower end of the interval, what is wanted, requests lost) of each agent."""
+    def lows(self, wanted: float | None, seeds: int | None = None) -> Iterator[tuple[str, float, float, int]]:
+        """(deployment, lower end of the interval, what is wanted, requests lost) of each agent; ``seeds``: of the first ones."""
         for number, agent in enumerate(self.answers[0].agents):
-            found = [answer.agents[number] for answer in self.answers]
+            found = [answer.agents[number] for answer in self.answers[:seeds]]
             low, _ = _interval([_smaller(each) for each in found])
             lost = sum(each.lost for each in found)
             yield agent.deployment, 1.0 if low is None else low, _wanted(agent, wanted), lost
@@ -103,14 +111,14 @@ class _Tried:
         """Deployments where a budget breaks."""
         return {deployment for deployment, low, needed, lost in self.lows(wanted) if lost or low < needed}
 
-    def margin(self, wanted: float | None) -> float:
+    def margin(self, wanted: float | None, seeds: int | None = None) -> float:
         """How far it is from holding: 0 where it does; 1 more where requests were lost."""
-        return math.fsum(min(0.0, low - needed) - bool(lost) for _, low, needed, lost in self.lows(wanted))
+        return math.fsum(min(0.0, low - needed) - bool(lost) for _, low, needed, lost in self.lows(wanted, seeds))
 
-    @property
-    def requests(self) -> int:
-        """Of all simulations."""
-        return sum(each.requests for answer in self.answers for each in answer.agents)
+    def is_nearer(self, other: _Tried, wanted: float | None) -> bool:
+        """Whether it is nearer to holding than another one, by the seeds that both were simulated with."""
+        both = min(len(self.answers), len(other.answers))
+        return self.margin(wanted, both) > other.margin(wanted, both)
 
     @property
     def fewest_requests(self) -> float:
@@ -197,7 +205,7 @@ class _Search:
         own = HOURS[question.traffic]
         self._hours = question.hours or bounded_hours(first, question.traffic, _MOST_REQUESTS)
         self._shortened_from = own if question.hours is None and self._hours < own else None
-        self.first = self._simulated({}, first)
+        self.first = self._simulated({}, first, is_whole=True)
         self._known[frozenset()] = self.first
         spec = asked.loaded.stack.spec
         by_hand = {
@@ -250,9 +258,18 @@ class _Search:
         return self.best(wanted)
 
     def best(self, wanted: float | None) -> _Tried:
-        """Of all plans that were simulated the cheapest that holds; the nearest, then the cheapest, where none does."""
-        known = [each for each in self._known.values() if each is not None]
-        return max(known, key=lambda each: (each.margin(wanted), *(-part for part in each.price)))
+        """Of all plans that were simulated the cheapest that holds; the nearest, then the cheapest, where none does.
+
+        One that was left after its first seeds seems nearer than it is: it is simulated with all of them before it is the best.
+        """
+        while True:
+            known = [each for each in self._known.values() if each is not None]
+            best = max(known, key=lambda each: (each.margin(wanted), *(-part for part in each.price)))
+            if len(best.answers) == len(self._question.seeds):
+                return best
+            self._known[frozenset(best.changes.items())] = self._simulated(
+                best.changes, best.plan, best.answers, is_whole=True
+            )
 
     def _led(self, best: _Tried, wanted: float | None) -> _Tried:
         """What costs nothing by itself: longer queues where requests were refused, and an earlier call for the next replica."""
@@ -275,16 +292,23 @@ class _Search:
         if changes == best.changes or not best.broken(wanted) or not self._may_try():
             return best
         tried = self._tried(changes)
-        return tried if tried is not None and tried.margin(wanted) > best.margin(wanted) else best
+        return tried if tried is not None and tried.is_nearer(best, wanted) else best
 
     def _less(self, best: _Tried, broke: Mapping[str, int], wanted: float | None) -> None:
-        """Warm replicas go again, as few as hold and cost less: between those that broke and those that hold by halves."""
+        """Warm replicas go again, as few as hold and cost less.
+
+        The formula is seldom far off, so a few of them go first, and twice as many each time; then the search is by halves
+        between those that broke and those that hold, until what is left to save is little.
+        """
         for warm in self._of(None, "baselineReplicas"):
             if not warm.user_facing:
                 continue
             low, high = broke.get(warm.agent, 0), _count(best.plan, warm.agent)
-            while high - low > 1 and self._may_try():
-                middle = (low + high) // 2
+            least, fine = low, max(1, int(_FINE * high))
+            step = max(1, round(_STEP * high))
+            while high - low > fine and self._may_try():
+                middle = (low + high) // 2 if low > least else max((low + high) // 2, high - step)
+                step *= 2
                 tried = self._tried({**best.changes, ("baselineReplicas", warm.agent): middle})
                 holds = tried is not None and not tried.broken(wanted)
                 if tried is not None and holds and tried.price < best.price:
@@ -310,17 +334,33 @@ class _Search:
                 self._known[key] = None  # its queue grows for ever
         return self._known[key]
 
-    def _simulated(self, changes: Changes, plan: Plan) -> _Tried:
+    def _simulated(
+        self, changes: Changes, plan: Plan, known: Sequence[SimulationAnswer] = (), *, is_whole: bool = False
+    ) -> _Tried:
+        """Simulated with one seed after the other; unless it is to be whole, until one of them tells that it cannot hold."""
         question = self._question
-        answers: list[SimulationAnswer] = []
-        for seed in question.seeds:
+        answers = list(known)
+        for seed in question.seeds[len(known) :]:
             made = len(self._known) * len(question.seeds) + len(answers)
             asked = Simulation(traffic=question.traffic, hours=self._hours, seed=seed)
             answers.append(self._run(plan, asked, partial(self._tell, made)))
             self._tell(made, 1.0)
+            if not is_whole and self._cannot_hold(answers[-1]):
+                break
         tried = _Tried(changes=changes, plan=plan, answers=tuple(answers))
-        self._requests += tried.requests
+        self._requests += sum(each.requests for answer in answers[len(known) :] for each in answer.agents)
         return tried
+
+    def _cannot_hold(self, answer: SimulationAnswer) -> bool:
+        """Whether one seed alone takes the interval below every share that is asked for, or lost requests."""
+        if len(self._question.seeds) > _SINGLE:
+            return False
+        asked = (self._question.wanted_ratio, *self._question.nines)
+        for each in answer.agents:
+            share = _smaller(each)
+            if each.lost or (share is not None and share < min(_wanted(each, wanted) for wanted in asked)):
+                return True
+        return False
 
     def _tell(self, made: int, share: float) -> None:
         """So many simulations, and the share of the one that runs."""

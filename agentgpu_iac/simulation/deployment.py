@@ -172,6 +172,14 @@ class Deployment:
         """Its workloads."""
         return tuple(engine.workload for engine in self.engines.values())
 
+    def own(self, session: Session) -> Replica | None:
+        """The replica that a session's hash leads to, where it does: the first of ``tries``."""
+        if self.is_picked or not self.is_affine or not self.routed:
+            return None
+        if len(self.routed) == 1:
+            return self.routed[0]
+        return self._by_number[self._hashed.first(session.key)]
+
     def tries(self, session: Session) -> Iterator[Replica]:
         """Replicas in the order in which the router asks them; none where all are away."""
         if not self.routed:
@@ -182,10 +190,14 @@ class Deployment:
         if len(self.routed) == 1:
             yield self.routed[0]
             return
+        for number in self._hashed.replicas(session.key):
+            yield self._by_number[number]
+
+    @property
+    def _hashed(self) -> Ring:
         if self._ring is None:
             self._ring = Ring([each.number for each in self.routed])
-        for number in self._ring.replicas(session.key):
-            yield self._by_number[number]
+        return self._ring
 
     def _in_turn(self) -> Iterator[Replica]:
         count = len(self.routed)

@@ -19,7 +19,7 @@ from agentgpu_iac.simulation.machines import Machines
 from agentgpu_iac.simulation.measures import AgentMeasures
 from agentgpu_iac.simulation.mishaps import Run
 from agentgpu_iac.simulation.replica import Call, Replica
-from agentgpu_iac.simulation.sessions import Session
+from agentgpu_iac.simulation.sessions import Ask, Session
 from agentgpu_iac.sizing.stepping import Asked
 
 _RETRY_AFTER_MS: Final = 1_000.0
@@ -115,20 +115,25 @@ class Fleet:
 
     def ask(self, session: Session) -> None:
         """A session asks."""
-        if self.now_ms > self._end_ms:
+        now_ms = self.now_ms
+        if now_ms > self._end_ms:
             self._home[session.agent].sessions -= 1
             return
-        if self.now_ms >= self._warm_ms:
+        if now_ms >= self._warm_ms:
             self._measures[session.agent].requests += 1
-        self._send(session, self.now_ms, 1)
+        self._send(session, now_ms, 1)
 
     def _send(self, session: Session, first_sent_ms: float, tries: int) -> None:
         """The router asks one replica after another, as the plan tells it."""
         deployment = self._home[session.agent]
+        own = deployment.own(session)
+        if own is not None and len(own.calls) < own.engine.most_requests:
+            self._take(deployment, own, session, first_sent_ms, tries)
+            return
         left = deployment.most_tries
         for replica in deployment.tries(session):
             if replica.in_flight < replica.engine.most_requests:
-                self._take(replica, session, first_sent_ms, tries)
+                self._take(deployment, replica, session, first_sent_ms, tries)
                 return
             deployment.turned_away += 1
             left -= 1
@@ -172,12 +177,15 @@ class Fleet:
     def _retry(self, sent: tuple[Session, float, int]) -> None:
         self._send(*sent)
 
-    def _take(self, replica: Replica, session: Session, first_sent_ms: float, tries: int) -> None:
+    def _take(
+        self, deployment: Deployment, replica: Replica, session: Session, first_sent_ms: float, tries: int
+    ) -> None:
         call = replica.take(session, self.now_ms, first_sent_ms, tries)
-        deployment = self._home[session.agent]
-        deployment.prompt_tokens += call.prompt_tokens + call.cached_tokens
-        deployment.cached_tokens += call.cached_tokens
-        self.at(call.arrives_ms, self._pushed, call)
+        cached = call.cached_tokens
+        deployment.prompt_tokens += call.prompt_tokens + cached
+        deployment.cached_tokens += cached
+        self._number += 1
+        heapq.heappush(self._events, (call.arrives_ms, self._number, self._pushed, call))
 
     def _pushed(self, call: Call) -> None:
         """A scheduler gets a request."""
@@ -186,11 +194,15 @@ class Fleet:
             return
         steps, now_ms = replica.steps, self.now_ms
         while steps.now_ms < now_ms and not steps.idle:
-            self._finished(replica, steps.advance(now_ms))
-        was_idle = steps.idle
-        steps.push(call)
-        if was_idle and replica.mates:
-            self._pace(replica)
+            if finished := steps.advance(now_ms):
+                self._finished(replica, finished)
+        if replica.mates:
+            was_idle = steps.idle
+            steps.push(call)
+            if was_idle:
+                self._pace(replica)
+        else:
+            steps.push(call)
         self._wake_at(replica)
 
     def _wake_at(self, replica: Replica) -> None:
@@ -252,8 +264,9 @@ class Fleet:
         if call not in replica.calls:
             return  # lost on the way
         replica.keep(call)
+        ask, deployment = session.asks[session.place], self._home[session.agent]
         if replica.state == "leaving":
-            self._machines.answered(self._home[session.agent], replica)
+            self._machines.answered(deployment, replica)
         engine = replica.engine
         if call.first_sent_ms >= self._warm_ms:
             speed, after_ms = engine.speed, engine.after_ms
@@ -261,19 +274,17 @@ class Fleet:
             rest = (call.last_ms - call.first_ms) * speed.measured_tpot_ratio
             ttft += call.sent_ms - call.first_sent_ms + engine.workload.latency.network_ms
             tpot = rest / (call.output_tokens - 1) if call.output_tokens > 1 else None
-            self._measures[session.agent].answer(session.ask.kind, ttft, tpot, ttft + rest)
-        deployment = self._home[session.agent]
+            self._measures[session.agent].answer(ask.kind, ttft, tpot, ttft + rest)
         if deployment.held:
             self._hand_on(deployment)
-        self._next(session)
+        self._next(session, ask)
 
     def _hand_on(self, deployment: Deployment) -> None:
         held = deployment.held.popleft()
         self._send(held.session, held.first_sent_ms, held.tries)
 
-    def _next(self, session: Session) -> None:
+    def _next(self, session: Session, ask: Ask) -> None:
         """What follows an answer: sub-agents, a pause, the next request or the end."""
-        ask = session.ask
         session.context_tokens += ask.kept_tokens
         for agent, turns, seed in ask.starts:
             if self._children is not None and agent in self._home:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from agentgpu_iac.plan import AgentPlan
 from agentgpu_iac.simulation.sessions import CLASSES, TurnClass
 from agentgpu_iac.simulation.sketch import Sketch
@@ -13,6 +15,9 @@ class AgentMeasures:
     """One agent's requests."""
 
     __slots__ = (
+        "_adds",
+        "_budget_tpot_ms",
+        "_budget_ttft_ms",
         "agent",
         "answered",
         "inside_tpot",
@@ -36,18 +41,22 @@ class AgentMeasures:
         self.sketches: dict[tuple[TurnClass, str], Sketch] = {
             (kind, figure): Sketch() for kind in CLASSES for figure in FIGURES
         }
+        self._adds = {kind: tuple(self.sketches[kind, figure].add for figure in FIGURES) for kind in CLASSES}
+        self._budget_ttft_ms = -math.inf if agent.budget_ttft_ms is None else agent.budget_ttft_ms
+        self._budget_tpot_ms = agent.budget_tpot_ms
 
     def answer(self, kind: TurnClass, ttft_ms: float, tpot_ms: float | None, e2e_ms: float) -> None:
         """A request got its last token."""
         self.answered += 1
-        sketches = self.sketches
-        sketches[kind, "ttft"].add(ttft_ms)
-        sketches[kind, "e2e"].add(e2e_ms)
-        if self.agent.budget_ttft_ms is not None and ttft_ms <= self.agent.budget_ttft_ms:
+        add_ttft, add_tpot, add_e2e = self._adds[kind]
+        add_ttft(ttft_ms)
+        add_e2e(e2e_ms)
+        if ttft_ms <= self._budget_ttft_ms:
             self.inside_ttft += 1
         if tpot_ms is not None:
-            sketches[kind, "tpot"].add(tpot_ms)
-        if self.agent.budget_tpot_ms is not None and (tpot_ms is None or tpot_ms <= self.agent.budget_tpot_ms):
+            add_tpot(tpot_ms)
+        budget = self._budget_tpot_ms
+        if budget is not None and (tpot_ms is None or tpot_ms <= budget):
             self.inside_tpot += 1
 
 

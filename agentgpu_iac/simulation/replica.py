@@ -45,6 +45,8 @@ class Engine:
     """Agent -> tokens of the prefix that all of its sessions share: held once, and read by the first of them."""
     most_requests: float
     """Requests in flight at which it answers 503; infinite: it never does."""
+    host_ms: float
+    """Of a request in the server's process."""
     before_ms: float
     """Server and tokeniser, before the scheduler has a request."""
     after_ms: float
@@ -76,6 +78,7 @@ def engine_of(workload: Workload, speed: Speed, shared: Mapping[str, int]) -> En
         ),
         shared=shared,
         most_requests=math.inf if limit is None else float(limit),
+        host_ms=speed.host_ms_per_request,
         before_ms=way / 2,
         after_ms=way / 2,
         reload_ms_per_token=reload,
@@ -175,19 +178,21 @@ class Replica:
 
     def take(self, session: Session, now_ms: float, first_sent_ms: float, tries: int) -> Call:
         """Accept what a session asks: find its cache, and hand it to the server's process."""
-        engine, ask = self.engine, session.ask
+        engine, ask = self.engine, session.asks[session.place]
         history = session.context_tokens
-        prefix = engine.shared.get(session.agent, 0)
-        found = min(self._found(session.key, prefix), history)
-        is_read = session.agent in self._read
-        cached = max(found, min(prefix, history + ask.new_tokens - 1)) if is_read else found
+        prefix = engine.shared.get(session.agent, 0) if engine.shared else 0
+        found = self._found(session.key, prefix) if self._cached else 0
+        cached = found = found if found < history else history
+        if prefix and session.agent in self._read:
+            cached = max(found, min(prefix, history + ask.new_tokens - 1))
         reload_ms = 0.0
         if engine.reload_ms_per_token is not None and found < history and history:
             reload_ms = engine.reload_ms_per_token * (history - found)
             cached = max(cached, history)
-        if prefix and not is_read:
+        if prefix:
             self._read.add(session.agent)
-        ready = max(now_ms, self._server_free_ms) + engine.speed.host_ms_per_request
+        free_ms = self._server_free_ms
+        ready = (now_ms if now_ms > free_ms else free_ms) + engine.host_ms
         self._server_free_ms = ready
         call = Call(
             arrives_ms=ready + engine.before_ms + reload_ms,
@@ -203,7 +208,8 @@ class Replica:
 
     def _found(self, key: int, prefix: int) -> int:
         """Tokens of a session's context that are still there; they are its request's from now on."""
-        self._evict()
+        if self._cached_tokens > self.engine.scheduling.cache_tokens - self.steps.cache_used_tokens:
+            self._evict()
         own = self._cached.pop(key, 0)
         self._cached_tokens -= own
         return own + prefix if own else 0
@@ -216,8 +222,11 @@ class Replica:
     def keep(self, call: Call) -> None:
         """A request is answered: what stays of its context can be found again until the room is needed."""
         self.calls.discard(call)
-        key = call.session.key
-        own = call.history_tokens + call.session.ask.kept_tokens - self.engine.shared.get(call.session.agent, 0)
+        session, shared = call.session, self.engine.shared
+        key = session.key
+        own = call.history_tokens + session.asks[session.place].kept_tokens
+        if shared:
+            own -= shared.get(session.agent, 0)
         if own > 0:
             self._cached_tokens += own - self._cached.pop(key, 0)
             self._cached[key] = own

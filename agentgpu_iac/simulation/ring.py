@@ -20,6 +20,11 @@ class Ring:
         self._points = [point for point, _ in pairs]
         self._owners = [number for _, number in pairs]
 
+    def first(self, key: int) -> int:
+        """The replica of a key."""
+        points = self._points
+        return self._owners[bisect.bisect_left(points, key) % len(points)]
+
     def replicas(self, key: int) -> Iterator[int]:
         """The replica of a key, then the next different ones on the ring."""
         count = len(self._points)

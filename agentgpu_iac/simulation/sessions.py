@@ -4,9 +4,8 @@ seed, so that the same sessions meet every fleet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from agentgpu_iac.plan import AgentPlan
 from agentgpu_iac.sizing.conversation import session_shape
@@ -17,8 +16,7 @@ CLASSES: Final[tuple[TurnClass, ...]] = ("first", "later", "tool")
 """The first request of a session, later ones of its user, and those that bring a tool's result."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One request of a session."""
 
     kind: TurnClass

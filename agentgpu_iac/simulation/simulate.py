@@ -302,6 +302,8 @@ class _Sent:
         later: list[tuple[float, int, Session]] = []
         """Copies that come after the next request of the trace."""
         passed, count = 0.0, 0
+        whole = int(self._copies)
+        part = self._copies - whole
         while passed < self._span_s - _ROUNDING_S:
             for each in trace.requests:
                 at_s = passed + each.at_s
@@ -310,7 +312,11 @@ class _Sent:
                 while later and later[0][0] <= at_s * 1000:
                     when_ms, _, session = heapq.heappop(later)
                     yield when_ms, session
-                copies = int(self._copies) + (chance.random() < self._copies - int(self._copies))
+                copies = whole + (chance.random() < part)
+                if copies == 1 and not later:
+                    count += 1
+                    yield at_s * 1000, self._session(agent, each, 0)
+                    continue
                 for copy in range(copies):
                     late_s = chance.random() if copy else 0.0
                     count += 1

@@ -202,6 +202,14 @@ class Speed:
         through = self._decode_through_ms(requests, context_tokens)
         return through + self.pace_ms(through, requests)
 
+    def stretch_ms(self, requests: float, context_tokens: float, tokens: float, steps: int) -> tuple[float, float]:
+        """(the first of so many decode steps, growth from one to the next), where each gives a request so many tokens."""
+        first = self.decode_ms(requests, context_tokens)
+        if steps == 1:
+            return first, 0.0
+        last = self.decode_ms(requests, context_tokens + tokens * (steps - 1))
+        return first, (last - first) / (steps - 1)
+
     def _decode_through_ms(self, requests: float, context_tokens: float) -> float:
         """The way of the fullest batch through all stages."""
         batch = self.batch(requests)

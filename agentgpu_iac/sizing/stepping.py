@@ -47,6 +47,10 @@ class StepTimes(Protocol):
         """A step that gives each running request one token, at their mean context."""
         ...
 
+    def stretch_ms(self, requests: float, context_tokens: float, tokens: float, steps: int) -> tuple[float, float]:
+        """(the first of so many decode steps, growth from one to the next), where each gives a request so many tokens."""
+        ...
+
     def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
         """A step that also reads ``prompt_tokens`` of prompts, which attend to ``token_pairs`` in all."""
         ...
@@ -129,7 +133,6 @@ class Steps:
     """The state of one replica in time."""
 
     __slots__ = (
-        "_clock",
         "_coming",
         "_contexts",
         "_count",
@@ -137,23 +140,25 @@ class Steps:
         "_engine",
         "_order",
         "_passing",
-        "_preempted",
         "_prompts",
         "_round_ms",
         "_rules",
-        "_running",
         "_sequence",
         "_stretch",
         "_targets",
         "_unseen",
-        "_used",
         "_waiting",
+        "cache_used_tokens",
+        "now_ms",
+        "preempted",
+        "running",
     )
 
     def __init__(self, engine: StepTimes, scheduling: Scheduling) -> None:
         self._engine = engine
         self._rules = scheduling
-        self._clock = 0.0
+        self.now_ms = 0.0
+        """End of the last step."""
         self._coming: deque[Asked] = deque()
         """Sent, and not yet looked for."""
         self._unseen = 0
@@ -163,7 +168,8 @@ class Steps:
         """Let in, not yet read to their end."""
         self._passing: deque[tuple[float, Asked]] = deque()
         """(when, request): read, and on their way through the later stages of a pipeline."""
-        self._running = 0
+        self.running = 0
+        """Requests that have a seat."""
         self._decoding = 0
         self._contexts = 0.0
         """Sum of the contexts of the decoding requests."""
@@ -175,40 +181,23 @@ class Steps:
         self._sequence = 0
         self._round_ms = 0.0
         """The last step: of a pipeline, the round of its batches."""
-        self._used = 0.0
-        self._preempted = 0
-        self._stretch: tuple[int, float, float] | None = None
-        """(steps, first one's time, growth from one to the next) up to the next event among those that run, once asked for."""
-
-    @property
-    def now_ms(self) -> float:
-        """End of the last step."""
-        return self._clock
+        self.cache_used_tokens = 0.0
+        """Tokens of the KV cache that running requests hold."""
+        self.preempted = 0
+        """How often a request had to give its blocks back and start again."""
+        self._stretch: tuple[int, float, float, float] | None = None
+        """(steps, first one's time, growth from one to the next, time of all) up to the next event among those that run, once
+        asked for."""
 
     @property
     def idle(self) -> bool:
         """Nothing runs and nothing waits."""
-        return not self._running and not self._waiting and not self._coming
+        return not self.running and not self._waiting and not self._coming
 
     @property
     def requests(self) -> int:
         """Running and waiting."""
-        return self._running + len(self._waiting) + len(self._coming)
-
-    @property
-    def running(self) -> int:
-        """Requests that have a seat."""
-        return self._running
-
-    @property
-    def cache_used_tokens(self) -> float:
-        """Tokens of the KV cache that running requests hold."""
-        return self._used
-
-    @property
-    def preempted(self) -> int:
-        """How often a request had to give its blocks back and start again."""
-        return self._preempted
+        return self.running + len(self._waiting) + len(self._coming)
 
     def next_ms(self) -> float:
         """When something may happen next if nothing comes: ``now_ms`` if a prompt is to be read, infinite if all is idle.
@@ -216,13 +205,12 @@ class Steps:
         Until then ``advance`` does nothing but decode, so a fleet need not ask sooner.
         """
         if self._prompts or self._passing or (self._coming and not self._unseen):
-            return self._clock
+            return self.now_ms
         if not self._decoding:
-            return self._clock if self._running or self._waiting or self._coming else math.inf
-        if self._waiting and self._running < self._rules.seats and not self._is_full_for(self._waiting[0]):
-            return self._clock
-        steps, first, growth = self._next_stretch()
-        return self._clock + steps * (first + growth * (steps - 1) / 2)
+            return self.now_ms if self.running or self._waiting or self._coming else math.inf
+        if self._waiting and self.running < self._rules.seats and not self._is_full_for(self._waiting[0]):
+            return self.now_ms
+        return self.now_ms + (self._stretch or self._next_stretch())[3]
 
     def repaced(self) -> None:
         """Steps take another time from now on: what was known of the next ones is forgotten."""
@@ -234,16 +222,16 @@ class Steps:
 
     def push(self, asked: Asked) -> None:
         """Put a request at the end of the queue; to be called in the order of arrival, not before its time is reached."""
-        if self.idle:
-            self._clock = max(self._clock, asked.arrives_ms)
+        if not self.running and not self._waiting and not self._coming:
+            self.now_ms = max(self.now_ms, asked.arrives_ms)
             self._round_ms = 0.0
         self._coming.append(asked)
         self._stretch = None
 
     def advance(self, until_ms: float = math.inf) -> list[Asked]:
         """Step until requests finish (they are returned), or the step that runs at ``until_ms`` is over, or all is idle."""
-        while self._clock < until_ms and not self.idle:
-            if self._coming and (not self._running or not self._unseen):
+        while self.now_ms < until_ms and (self.running or self._waiting or self._coming):
+            if self._coming and (not self.running or not self._unseen):
                 self._waiting += self._coming
                 self._coming.clear()
             if self._waiting:
@@ -255,7 +243,7 @@ class Steps:
             elif self._decoding:
                 finished = self._decode_steps(min(until_ms, self._passing[0][0]) if self._passing else until_ms)
             elif self._passing:
-                self._clock = max(self._clock, self._passing[0][0])
+                self.now_ms = max(self.now_ms, self._passing[0][0])
                 continue
             else:
                 raise AssertionError("nothing runs, and nothing could be let in")
@@ -266,22 +254,25 @@ class Steps:
     def _let_in(self) -> None:
         """First come, first served, while there are tokens in the step, seats, and room in the cache."""
         rules = self._rules
-        budget = rules.step_tokens * self._engine.stages - sum(
-            each.to_read - each.read_tokens for each in self._prompts
-        )
+        budget = rules.step_tokens * self._engine.stages
+        for each in self._prompts:
+            budget -= each.to_read - each.read_tokens
         if not rules.prompts_apart:
             budget -= self._decoding
-        while self._waiting and budget > 0 and self._running < rules.seats:
+        while self._waiting and budget > 0 and self.running < rules.seats:
             asked = self._waiting[0]
-            if self._is_full_for(asked):
+            need = asked.cached_tokens + asked.to_read + rules.fixed_tokens
+            if rules.keeps_room_for_output:
+                need += asked.output_tokens
+            if self.running and self.cache_used_tokens + need > rules.cache_tokens:
                 return
             whole = rules.whole_prompts and asked.to_read <= rules.step_tokens - self._decoding / self._engine.stages
             if whole and asked.to_read > budget:
                 return
             self._waiting.popleft()
-            asked.held = need = self._need(asked)
-            self._used += need
-            self._running += 1
+            asked.held = need
+            self.cache_used_tokens += need
+            self.running += 1
             self._prompts.append(asked)
             self._order.append(asked)
             budget -= asked.to_read
@@ -294,12 +285,14 @@ class Steps:
 
     def _is_full_for(self, asked: Asked) -> bool:
         """Whether the cache has no room for one more; a request that is alone is let in whatever it takes."""
-        return bool(self._running) and self._used + self._need(asked) > self._rules.cache_tokens
+        return bool(self.running) and self.cache_used_tokens + self._need(asked) > self._rules.cache_tokens
 
     def _prompt_step(self) -> list[Asked]:
         """One step with prompts in it; of a pipeline, a round of its batches."""
         engine, decoding = self._engine, 0 if self._rules.prompts_apart else self._decoding
         mean = self._contexts / decoding if decoding else 0.0
+        if engine.stages == 1:
+            return self._plain_prompt_step(decoding, mean)
         longest = 0.0
         done: list[tuple[float, Asked]] = []
         read_ms = span = ahead = 0.0
@@ -311,18 +304,30 @@ class Steps:
             ahead = ahead + span / engine.stages if going_on and longest else 0.0
             span = engine.step_ms(decoding, mean, tokens, pairs)
             longest = max(longest, span)
-            read_ms = max(read_ms, self._clock + ahead + span)
+            read_ms = max(read_ms, self.now_ms + ahead + span)
             done += [(read_ms, asked) for asked in read]
-        self._clock += longest
+        self.now_ms += longest
         self._unseen = 0
         self._round_ms = longest
         finished = self._decoded(engine.accepted_tokens) if decoding else []
-        for at_ms, asked in done:
-            if engine.stages > 1:
-                self._passing.append((at_ms, asked))
-            else:
-                finished += self._first_token(asked)
+        self._passing += done
         self._make_room()
+        return finished
+
+    def _plain_prompt_step(self, decoding: int, mean: float) -> list[Asked]:
+        """The same without a pipeline: one batch, whose prompts have their first tokens at its end."""
+        engine = self._engine
+        tokens, pairs, read = self._fill(decoding, behind_ms=0.0)
+        span = engine.step_ms(decoding, mean, tokens, pairs)
+        self.now_ms += span
+        self._unseen = 0
+        self._round_ms = span
+        finished = self._decoded(engine.accepted_tokens) if decoding else []
+        for asked in read:
+            if (answered := self._first_token(asked)) is not None:
+                finished.append(answered)
+        if self.cache_used_tokens > self._rules.cache_tokens or (self._order and self._order[-1].ends_at < 0):
+            self._make_room()
         return finished
 
     def _fill(self, decoding: int, behind_ms: float) -> tuple[float, float, list[Asked]]:
@@ -332,7 +337,7 @@ class Steps:
         done = []
         while self._prompts and budget:
             asked = self._prompts[0]
-            if behind_ms and asked.arrives_ms > self._clock - behind_ms:
+            if behind_ms and asked.arrives_ms > self.now_ms - behind_ms:
                 break  # for a later batch
             take = min(budget, asked.to_read - asked.read_tokens)
             before = asked.cached_tokens + asked.read_tokens
@@ -347,17 +352,18 @@ class Steps:
     def _passed(self) -> list[Asked]:
         """Prompts whose last chunk has left the pipeline."""
         finished = []
-        while self._passing and self._passing[0][0] <= self._clock + _EPSILON:
-            finished += self._first_token(self._passing.popleft()[1])
+        while self._passing and self._passing[0][0] <= self.now_ms + _EPSILON:
+            if (answered := self._first_token(self._passing.popleft()[1])) is not None:
+                finished.append(answered)
         return finished
 
-    def _first_token(self, asked: Asked) -> list[Asked]:
-        """A prompt is read: its request has a first token, and decodes from now on unless that was all."""
-        if math.isnan(asked.first_ms):
-            asked.first_ms = self._clock
+    def _first_token(self, asked: Asked) -> Asked | None:
+        """A prompt is read: its request has a first token, and decodes from now on unless that was all (it is returned)."""
+        if asked.first_ms != asked.first_ms:
+            asked.first_ms = self.now_ms
         got = asked.to_read - asked.prompt_tokens + 1
         if got >= asked.output_tokens:
-            return [self._finish(asked)]
+            return self._finish(asked)
         asked.ends_at = self._count + asked.output_tokens - got
         self._stretch = None
         self._decoding += 1
@@ -366,76 +372,74 @@ class Steps:
         heapq.heappush(self._targets, (asked.ends_at, self._sequence, asked))
         if not self._rules.keeps_room_for_output:
             asked.held += 1
-            self._used += 1
-        return []
+            self.cache_used_tokens += 1
+        return None
 
     def _finish(self, asked: Asked) -> Asked:
-        asked.last_ms = self._clock
+        asked.last_ms = self.now_ms
         asked.ends_at = -1.0
         self._stretch = None
-        self._running -= 1
-        self._used -= asked.held
+        self.running -= 1
+        self.cache_used_tokens -= asked.held
         return asked
 
     def _decoded(self, tokens: float) -> list[Asked]:
         """Each decoding request got so many tokens; those that have all of theirs leave."""
         self._stretch = None
-        self._count += tokens
+        self._count = count = self._count + tokens
         self._contexts += tokens * self._decoding
-        if not self._rules.keeps_room_for_output:
-            self._used += tokens * self._decoding
-        finished = []
-        while self._targets and self._targets[0][0] <= self._count + _EPSILON:
-            target, _, asked = heapq.heappop(self._targets)
+        grows = not self._rules.keeps_room_for_output
+        if grows:
+            self.cache_used_tokens += tokens * self._decoding
+        finished: list[Asked] = []
+        targets, until = self._targets, count + _EPSILON
+        while targets and targets[0][0] <= until:
+            target, _, asked = heapq.heappop(targets)
             if asked.ends_at != target:
                 continue
-            over = self._count - target
             self._decoding -= 1
-            self._contexts -= asked.cached_tokens + asked.prompt_tokens + asked.output_tokens + over
-            if not self._rules.keeps_room_for_output:
-                asked.held = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens + over
-                asked.held += self._rules.fixed_tokens
+            context = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens + (count - target)
+            self._contexts -= context
+            if grows:
+                asked.held = context + self._rules.fixed_tokens
             finished.append(self._finish(asked))
         return finished
 
     def _decode_steps(self, until_ms: float) -> list[Asked]:
         """As many steps as pass without an event: no prompt is read, and each request's context grows by one a step."""
         each, rules = self._engine.accepted_tokens, self._rules
-        steps, first, growth = self._next_stretch()
-        span = steps * (first + growth * (steps - 1) / 2)
-        if self._clock + span > until_ms:
-            steps = min(steps, _steps_until(until_ms - self._clock, first, growth))
+        steps, first, growth, span = self._stretch or self._next_stretch()
+        if self.now_ms + span > until_ms:
+            steps = min(steps, _steps_until(until_ms - self.now_ms, first, growth))
             span = steps * (first + growth * (steps - 1) / 2)
-        self._clock += span
+        self.now_ms += span
         self._unseen = (self._unseen + steps) % rules.receive_every
         self._round_ms = first
         finished = self._decoded(steps * each)
-        self._make_room()
+        if self.cache_used_tokens > rules.cache_tokens or (self._order and self._order[-1].ends_at < 0):
+            self._make_room()
         return finished
 
-    def _next_stretch(self) -> tuple[int, float, float]:
-        if self._stretch is not None:
-            return self._stretch
+    def _next_stretch(self) -> tuple[int, float, float, float]:
         engine, decoding, rules = self._engine, self._decoding, self._rules
         each = engine.accepted_tokens
-        while self._targets[0][2].ends_at != self._targets[0][0]:
-            heapq.heappop(self._targets)
-        steps = max(1, math.ceil((self._targets[0][0] - self._count - _EPSILON) / each))
+        targets = self._targets
+        while targets[0][2].ends_at != targets[0][0]:
+            heapq.heappop(targets)
+        steps = math.ceil((targets[0][0] - self._count - _EPSILON) / each) or 1
         if self._coming:
             steps = min(steps, rules.receive_every - self._unseen)
         if not rules.keeps_room_for_output:
-            room = rules.cache_tokens - self._used
+            room = rules.cache_tokens - self.cache_used_tokens
             if room < steps * each * decoding:
                 steps = max(1, int(room / (each * decoding)))
-        mean = self._contexts / decoding
-        first = engine.decode_ms(decoding, mean)
-        growth = (engine.decode_ms(decoding, mean + each * (steps - 1)) - first) / (steps - 1) if steps > 1 else 0.0
-        self._stretch = (steps, first, growth)
+        first, growth = engine.stretch_ms(decoding, self._contexts / decoding, each, steps)
+        self._stretch = (steps, first, growth, steps * (first + growth * (steps - 1) / 2))
         return self._stretch
 
     def _make_room(self) -> None:
         """When the cache is full the youngest gives its blocks back, and reads its prompt and answer again later."""
-        while self._used > self._rules.cache_tokens and self._running > 1:
+        while self.cache_used_tokens > self._rules.cache_tokens and self.running > 1:
             asked = self._order.pop()
             if asked.ends_at < 0:
                 continue
@@ -454,9 +458,9 @@ class Steps:
             asked.read_tokens = 0
             asked.ends_at = math.inf
             self._stretch = None
-            self._preempted += 1
-            self._running -= 1
-            self._used -= asked.held
+            self.preempted += 1
+            self.running -= 1
+            self.cache_used_tokens -= asked.held
             self._waiting.appendleft(asked)
         while self._order and self._order[-1].ends_at < 0:
             self._order.pop()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentgpu_iac.planning import proving
 from agentgpu_iac.planning.proving import NINES, Progressed, Question, proven
@@ -114,7 +117,40 @@ def test_as_few_warm_replicas_as_hold(needed):
     assert proof.holds
     assert (proof.warm_replicas_before, proof.warm_replicas, plan.workloads[0].replicas.max) == (3, needed, needed)
     assert f"baselineReplicas: {needed}" in proof.written
-    assert len({seen[0]["warm"] for seen in run.seen}) == len(run.seen) / len(QUICK.seeds) == proof.plans
+    seen = Counter(knobs["warm"] for knobs, _ in run.seen)
+    assert len(seen) == proof.plans
+    assert seen == {warm: 2 if warm >= needed or warm == 3 else 1 for warm in seen}, "one seed tells that a plan breaks"
+
+
+@pytest.mark.parametrize(("needed", "plans"), [(97, 8), (80, 8), (30, 9)])
+def test_the_search_for_fewer_begins_near_the_formula(needed, plans):
+    """A hundred warm replicas: 5 go first, then twice as many; it ends at 2 of what is needed, with few plans tried."""
+    run = faked(lambda warm, **_: 0.99 if warm >= needed else 0.9)
+    loaded = scenes.load(scenes.make_agent(sessions={"concurrent": 400}, **SEATS))
+    (proof,) = proven(loaded, scenes.CATALOG, QUICK, run=run).proof
+    assert proof.warm_replicas_before == 100
+    assert needed <= proof.warm_replicas <= needed + 2
+    assert proof.plans <= plans
+
+
+@given(shares=st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_one_seed_below_takes_the_interval_below_it(shares):
+    """Why one seed tells: up to four of them, the lower end is never above the least."""
+    low, _ = proving._interval(shares)
+    assert low is not None
+    assert low <= min(shares) + 1e-5  # the end is rounded
+
+
+def test_a_plan_that_was_left_early_is_simulated_whole_before_it_is_the_best():
+    """None holds; with more replicas the first seed is better and the second one worse: the proof has both."""
+    shares = {(3, 1): 0.5, (3, 2): 0.5}
+
+    def run(plan, asked, progress):
+        warm = plan.workloads[0].replicas.max
+        return faked(lambda **_: shares.get((warm, asked.seed), 0.9 if asked.seed == 1 else 0.1))(plan, asked, progress)
+
+    (proof,) = proven(FIXED, scenes.CATALOG, QUICK, run=run).proof
+    assert (proof.holds, proof.requests) == (False, 20_000)
 
 
 def test_a_queue_that_costs_nothing_comes_before_replicas_that_do():
@@ -229,8 +265,8 @@ def test_a_search_ends_with_the_requests_that_it_may_simulate(monkeypatch):
     run = faked(lambda **_: 0.5)
     plan = proven(FIXED, scenes.CATALOG, QUICK, run=run)
     (proof,) = plan.proof
-    assert (proof.is_cut_short, proof.plans, len(run.seen)) == (True, 6, 12), (
-        "the first, and five until there are more than that"
+    assert (proof.is_cut_short, proof.plans, len(run.seen)) == (True, 10, 11), (
+        "the first with both seeds, and nine with one until there are as many"
     )
     assert "--hours" in plain_text(list(proof_blocks(plan)))
 

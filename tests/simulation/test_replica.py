@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,18 @@ def test_the_plan_holds_every_coefficient(speed):
 @pytest.mark.parametrize("context", [10.0, 900.0, 30_000.0])
 def test_lines_are_the_steps(speed, requests, context):
     assert StepLines(speed).decode_ms(requests, context) == pytest.approx(speed.decode_ms(requests, context), rel=1e-9)
+
+
+@pytest.mark.parametrize("requests", [0, 1, 40])
+@pytest.mark.parametrize(("prompt", "pairs"), [(1.0, 900.0), (900.0, 405_000.0), (8192.0, 4e7)])
+@pytest.mark.parametrize("fields", [{}, {"experts": 8, "experts_per_token": 2}, {"attention_groups": 2}, {"stages": 2}])
+def test_steps_with_prompts_and_stretches_are_the_same_figures(speed, requests, prompt, pairs, fields):
+    """Not about: the short sum that a plain engine takes has every term of the long one."""
+    engine = replace(speed, **fields)
+    asked = (requests, 700.0, prompt, pairs)
+    assert StepLines(engine).step_ms(*asked) == engine.step_ms(*asked)
+    stretch = (max(1, requests), 700.0, engine.accepted_tokens, 50)
+    assert StepLines(engine).stretch_ms(*stretch) == pytest.approx(engine.stretch_ms(*stretch), rel=1e-6)
 
 
 def test_it_agrees_with_the_client_of_predict(speed):

@@ -33,6 +33,10 @@ class Engine:
     def decode_ms(self, requests: float, context_tokens: float) -> float:
         return 10 + requests * (0.1 + 0.001 * context_tokens)
 
+    def stretch_ms(self, requests: float, context_tokens: float, tokens: float, steps: int) -> tuple[float, float]:
+        first, last = (self.decode_ms(requests, context_tokens + tokens * each) for each in (0, steps - 1))
+        return first, (last - first) / max(1, steps - 1)
+
     def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
         self.steps.append((requests, prompt_tokens))
         return self.decode_ms(requests, context_tokens) + 0.001 * prompt_tokens + 1e-6 * token_pairs
