@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def test_they_are_applied_server_side_to_the_cluster_that_was_named(recording: R
 
 def test_without_settings_the_cluster_is_the_one_that_kubectl_would_use() -> None:
     (provider,) = record(lambda: deploy(PLAN, FILES)).of(PROVIDER)
-    assert not {"kubeconfig", "context"} & provider.inputs.keys()
+    assert provider.inputs.get("kubeconfig") == os.environ["KUBECONFIG"], "which the provider reads by itself"
+    assert "context" not in provider.inputs
 
 
 def test_outputs(recording: Recording) -> None:

@@ -42,7 +42,7 @@ def test_fillers_alone_may_read_it(name: str) -> None:
     assert association.inputs["namespace"] == "demo"
     assert association.inputs["serviceAccount"] == pods_of(recording)["DaemonSet"]
     assert association.inputs["serviceAccount"] != pods_of(recording)["Deployment"]
-    assert association.inputs["clusterName"] == "demo"
+    assert association.inputs["clusterName"] == recording.outputs["clusterName"]
     assert recording.position(ASSOCIATION, "demo-models") < recording.position(GROUP, "demo")
 
 

@@ -26,6 +26,7 @@ from agentgpu_iac.plan.nodes import ENGINE_UID
 from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
+from agentgpu_iac.provisioning.aws.existing_settings import ExistingSettings
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.manifests import read_manifests
@@ -216,6 +217,8 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:apiAllowedCidrs": '["192.0.2.0/24"]',
             "agentgpu:installedApiGroups": '["keda.sh"]',
             "agentgpu:charts": '{"keda": "charts/keda"}',
+            "agentgpu:cluster": "shared",
+            "agentgpu:karpenterVersion": "1.14.1",
             "agentgpu:adminRoleArns": '["arn:aws:iam::123456789012:role/Operator"]',
             "agentgpu:vpcId": "vpc-1",
             "agentgpu:privateSubnetIds": '["subnet-a", "subnet-b"]',
@@ -268,6 +271,7 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             protect=True,
             session_manager=True,
         ),
+        existing=ExistingSettings(cluster="shared", karpenter_version="1.14.1"),
         way_out="192.0.2.7",
         machines=MachineSettings(burst_nodes=2, burst_machines={"pool": 3}, burst_listed={"pool": 1}),
         burst_apart=True,
