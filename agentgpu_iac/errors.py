@@ -71,6 +71,10 @@ class AgentGpuError(Exception):
 
     exit_code = EXIT_OUTSIDE
 
+    def __str__(self) -> str:
+        """The message. What others said to us may repeat the address by which we signed in."""
+        return without_credentials(super().__str__())
+
 
 class BadInput(AgentGpuError):
     """A file, value or option that we cannot accept. Holds all faults, in file order."""

@@ -23,6 +23,7 @@ from agentgpu_iac.errors import OutsideFailure
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.node_image import release_parameter
 from agentgpu_iac.plan.node_pool import NodePool
+from agentgpu_iac.spec.addresses import keeps_secrets
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model.agent import Agent
 from agentgpu_iac.spec.repository import repository_of
@@ -225,16 +226,22 @@ def model_revision(model: str, revision: str, places: Places) -> str:
     """The commit that a branch or tag of a model stands at now. Raises _Unanswered."""
     url = f"{places.hub.rstrip('/')}/api/models/{urllib.parse.quote(model)}/revision/{urllib.parse.quote(revision, safe='')}"
     try:
-        body, _ = _get(url, {"Authorization": f"Bearer {places.token}"} if places.token else {})
+        body, _ = _get(url, {"Authorization": f"Bearer {places.token}"} if places.token and keeps_secrets(url) else {})
         commit = json.loads(body).get("sha")
     except urllib.error.HTTPError as error:
-        hint = "; HF_TOKEN must hold a token that may read it" if error.code in (401, 403) else ""
+        hint = _told_to_sign_in(url, places) if error.code in (401, 403) else ""
         raise _Unanswered(f"{model}: {url} answers {error.code}{hint}") from None
     except (OSError, ValueError, AttributeError) as error:
         raise _Unanswered(f"{model}: {url} cannot be asked: {_reason(error)}") from None
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise _Unanswered(f"{model}: {url} names no commit")
     return commit
+
+
+def _told_to_sign_in(url: str, places: Places) -> str:
+    if places.token and not keeps_secrets(url):
+        return "; HF_TOKEN is sent by HTTPS or on this machine alone, and this is neither"
+    return "; HF_TOKEN must hold a token that may read it"
 
 
 def ami_alias(pool: NodePool) -> str:
@@ -281,9 +288,10 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Follow, without the token where the host is another."""
+        """Follow, without the token where the host is another, or where others would read it on the way."""
         made = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if made is not None and urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
+        same = urllib.parse.urlsplit(newurl).netloc == urllib.parse.urlsplit(req.full_url).netloc
+        if made is not None and not (same and keeps_secrets(newurl)):
             made.remove_header("Authorization")
         return made
 

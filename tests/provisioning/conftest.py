@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
 import pytest
 
+from agentgpu_iac.errors import OutsideFailure
+from agentgpu_iac.provisioning.kubernetes import program
+
 
 @pytest.fixture(autouse=True, scope="session")
-def no_cluster_of_this_machine() -> None:
-    os.environ["KUBECONFIG"] = os.devnull
+def no_cluster_of_this_machine() -> Iterator[None]:
+    def connect(*_: object, **__: object) -> object:
+        raise OutsideFailure("there is no cluster here")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(program, "connect", connect)
+        yield

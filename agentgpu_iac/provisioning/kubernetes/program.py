@@ -11,7 +11,7 @@ import pulumi
 
 from agentgpu_iac.clusters.namespaces import before_taking, standing
 from agentgpu_iac.clusters.port import connect
-from agentgpu_iac.errors import AgentGpuError, BadInput, Fault, did_you_mean
+from agentgpu_iac.errors import AgentGpuError, BadInput, Fault, MissingExtra, did_you_mean
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, text_of
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.addresses import base_url
@@ -120,6 +120,13 @@ def _tell_of_namespace(plan: Plan, settings: Settings) -> None:
     name = plan.stack
     try:
         told = standing(connect(settings.kubeconfig, settings.context, what="looking at a namespace"), name)
+    except MissingExtra as error:
+        pulumi.log.warn(f"whether the namespace {name} belongs to somebody else was not asked: {error}")
+        return
+    except BadInput as error:  # of the kubeconfig: its hints are of the command line
+        reason = "; ".join(fault.message for fault in error.faults)
+        pulumi.log.warn(f"whether the namespace {name} belongs to somebody else could not be asked: {reason}")
+        return
     except AgentGpuError as error:
         pulumi.log.warn(f"whether the namespace {name} belongs to somebody else could not be asked: {error}")
         return
