@@ -53,8 +53,9 @@ def preview(
     run.show_plan(named.plan)
     with named.settings() as settings:
         tally, outcome = run.previewed(lambda tally: run.stack.preview(tally, settings))
-    run.show_changes(tally)
-    run.end(outcome, next_step="agentgpu up")
+    if not outcome.code:
+        run.show_changes(tally)
+    run.end(outcome)
 
 
 def up(
@@ -194,7 +195,7 @@ class _Run:
         return tally, outcome
 
     def show_changes(self, expected: Tally) -> None:
-        """What a preview has found."""
+        """What a preview has found that came to its end."""
         from agentgpu_iac.cli import output
         from agentgpu_iac.review.carrying_out_view import changes_blocks
 

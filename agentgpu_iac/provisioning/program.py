@@ -1,4 +1,8 @@
-"""Which program carries out a plan: one for each target that Pulumi provisions."""
+"""Which program carries out a plan: one for each target that Pulumi provisions.
+
+Only the one that is asked for is imported: Pulumi starts the program anew for each preview and each ``up``, and the provider
+libraries of the others take longer to read than a plan takes to make.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,8 @@ import pulumi
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
-from agentgpu_iac.provisioning.aws import program as aws
-from agentgpu_iac.provisioning.aws.settings import Settings as AwsSettings
-from agentgpu_iac.provisioning.burst import program as burst
 from agentgpu_iac.provisioning.deployed import OUTPUT, deployed_faults, identity
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
-from agentgpu_iac.provisioning.kubernetes import program as kubernetes
-from agentgpu_iac.provisioning.spheron import program as spheron
 from agentgpu_iac.spec.vocabulary import Target
 
 BURST = "burst"
@@ -67,15 +66,15 @@ def prepare(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) 
             path="agentgpu:part",
             hint=f"{BURST}: the machines beside the cluster; unset: everything",
         )
-    program = _BURST if part else PROGRAMS.get(plan.target)
-    if program is None:
+    load = _burst if part else PROGRAMS.get(plan.target)
+    if load is None:
         raise BadInput.one(
             PLAN,
             f"there is no Pulumi program for {plan.target!r}",
             path="target",
             hint="use the files that agentgpu render writes",
         )
-    return program.ready(plan, files, config)
+    return load().ready(plan, files, config)
 
 
 def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
@@ -89,11 +88,30 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
         pulumi.export(name, value)
 
 
-PROGRAMS: dict[Target, _Program[Any]] = {
-    "eks": _Program(settings=AwsSettings.from_config, check=aws.check, make=aws.make),
-    "kubernetes": _Program(settings=kubernetes.Settings.from_config, check=kubernetes.check, make=kubernetes.make),
-    "spheron": _Program(settings=spheron.Settings.from_config, check=spheron.check, make=spheron.make),
-}
+def _eks() -> _Program[Any]:
+    from agentgpu_iac.provisioning.aws import program  # noqa: PLC0415
+    from agentgpu_iac.provisioning.aws.settings import Settings  # noqa: PLC0415
 
-_BURST = _Program(settings=burst.Settings.from_config, check=burst.check, make=burst.make)
-"""One part of a plan, in a Pulumi stack of its own."""
+    return _Program(settings=Settings.from_config, check=program.check, make=program.make)
+
+
+def _kubernetes() -> _Program[Any]:
+    from agentgpu_iac.provisioning.kubernetes import program  # noqa: PLC0415
+
+    return _Program(settings=program.Settings.from_config, check=program.check, make=program.make)
+
+
+def _spheron() -> _Program[Any]:
+    from agentgpu_iac.provisioning.spheron import program  # noqa: PLC0415
+
+    return _Program(settings=program.Settings.from_config, check=program.check, make=program.make)
+
+
+def _burst() -> _Program[Any]:
+    """One part of a plan, in a Pulumi stack of its own."""
+    from agentgpu_iac.provisioning.burst import program  # noqa: PLC0415
+
+    return _Program(settings=program.Settings.from_config, check=program.check, make=program.make)
+
+
+PROGRAMS: dict[Target, Callable[[], _Program[Any]]] = {"eks": _eks, "kubernetes": _kubernetes, "spheron": _spheron}

@@ -292,11 +292,11 @@ def _trusts(policy: Any, service: str) -> bool:
     """Whether a trust policy lets a service assume the role."""
     statements = _listed(policy.get("Statement")) if isinstance(policy, Mapping) else []
     return any(
-        one.get("Effect") == "Allow"
-        and isinstance(one.get("Principal"), Mapping)
-        and service in _listed(one["Principal"].get("Service"))
-        and {"sts:AssumeRole", "sts:*", "*"}.intersection(_listed(one.get("Action")))
-        for one in statements
+        each.get("Effect") == "Allow"
+        and isinstance(each.get("Principal"), Mapping)
+        and service in _listed(each["Principal"].get("Service"))
+        and {"sts:AssumeRole", "sts:*", "*"}.intersection(_listed(each.get("Action")))
+        for each in statements
     )
 
 

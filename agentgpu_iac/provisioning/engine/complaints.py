@@ -76,8 +76,8 @@ def sentence(text: str) -> str:
     known = _find(text)
     if known is None:
         return _plain(text)
-    one, says = known
-    return f"{says} ({one.mends})"
+    complaint, says = known
+    return f"{says} ({complaint.mends})"
 
 
 def refusal(text: str) -> AgentGpuError:
@@ -85,10 +85,10 @@ def refusal(text: str) -> AgentGpuError:
     known = _find(text)
     if known is None:
         return OutsideFailure(f"pulumi: {_plain(_errors_in(text))}")
-    one, says = known
-    if one.exit_code == EXIT_BAD_INPUT:
-        return BadInput.one("pulumi", says, hint=one.mends)
-    return OutsideFailure(f"pulumi: {says} ({one.mends})")
+    complaint, says = known
+    if complaint.exit_code == EXIT_BAD_INPUT:
+        return BadInput.one("pulumi", says, hint=complaint.mends)
+    return OutsideFailure(f"pulumi: {says} ({complaint.mends})")
 
 
 def sentences(complaints: Iterable[Complaint], said: str) -> Sequence[str]:
@@ -102,10 +102,10 @@ def sentences(complaints: Iterable[Complaint], said: str) -> Sequence[str]:
 
 
 def _find(text: str) -> tuple[_Known, str] | None:
-    for one in _KNOWN:
-        if match := one.pattern.search(text):
+    for complaint in _KNOWN:
+        if match := complaint.pattern.search(text):
             word = next((group for group in match.groups() if group), "")
-            return one, one.says.format("", word)
+            return complaint, complaint.says.format("", word)
     return None
 
 

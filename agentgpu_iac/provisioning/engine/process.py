@@ -141,7 +141,7 @@ def oldest_version() -> VersionInfo | None:
         wanted = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
     except PackageNotFoundError:
         return None
-    bounds = (each for one in wanted if one.name == _LIBRARY for each in one.specifier if each.operator == ">=")
+    bounds = (bound for need in wanted if need.name == _LIBRARY for bound in need.specifier if bound.operator == ">=")
     return next((VersionInfo.parse(_three_numbers(each.version)) for each in bounds), None)
 
 

@@ -1,0 +1,178 @@
+"""``agentgpu preview``, ``up`` and ``destroy`` on the real command line and engine.
+
+The program makes things that wait for a file or fail by one, so that a test says when; the agents' own program runs beside it
+in the suites of the targets.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import SMALL, Answer
+from tests.e2e.processes import PATIENCE_S, end, start
+from tests.e2e.pulumi.cli import ROOT, STACK, Project
+
+PROGRAM = """
+import time
+from pathlib import Path
+
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+
+class Maker(ResourceProvider):
+    def create(self, props):
+        folder, name = Path(props["folder"]), props["name"]
+        (folder / f"begun-{name}").touch()
+        while (folder / f"hold-{name}").exists():
+            time.sleep(0.05)
+        if (folder / f"refuse-{name}").exists():
+            raise ValueError("no machine of this kind is left")
+        return CreateResult(id_=name, outs=props)
+
+
+folder = str(Path(__file__).parent)
+first = Resource(Maker(), "first", {"name": "first", "folder": folder})
+Resource(Maker(), "second", {"name": "second", "folder": folder}, pulumi.ResourceOptions(depends_on=[first]))
+pulumi.export("agentUrls", {"support": "http://support.desk.svc/v1"})
+pulumi.export("prerequisites", ["the NVIDIA device plugin"])
+pulumi.export("kubeconfig", pulumi.Output.secret("a-password-of-somebody"))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of somebody's, with an agent stack in its configuration."""
+    found = Project(tmp_path, SMALL, project="{name: desk, runtime: python, main: stacks, stackConfigDir: stacks}")
+    (found.folder / "stacks" / "__main__.py").write_text(PROGRAM, encoding="utf-8")
+    return found
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "agentgpu_iac", *words]
+
+
+def agentgpu(project: Project, *words: str) -> Answer:
+    done = subprocess.run(
+        command(*words),
+        cwd=project.folder,
+        env=project.environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=2 * PATIENCE_S,
+        check=False,
+    )
+    return Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def made(project: Project) -> set[str]:
+    return {each["id"] for each in project.resources() if each["type"].startswith("pulumi-python:dynamic")}
+
+
+def held(project: Project, name: str) -> Path:
+    return project.folder / "stacks" / name
+
+
+def test_a_stack_from_its_preview_to_nothing(project: Project) -> None:
+    seen = agentgpu(project, "preview")
+    assert (seen.code, seen.err) == (0, "")
+    assert seen.out.startswith("demo: single-agent")
+    assert "USD a month" in seen.out
+    assert "2 to create; 0 stay as they are." in seen.out
+    assert made(project) == set()
+
+    done = agentgpu(project, "up", "--yes")
+    assert done.code == 0, done.err
+    assert made(project) == {"first", "second"}
+    assert "2 created" in done.err
+    assert "http://support.desk.svc/v1" in done.out
+    assert "the NVIDIA device plugin" in done.out
+    assert "a secret: pulumi stack output kubeconfig --show-secrets" in done.out
+    assert "a-password-of-somebody" not in done.out + done.err
+
+    agentgpu(project, "plan", "stacks/stack.yaml", "-o", "plan.json")
+    again = agentgpu(project, "up", "plan.json", "--yes", "--json")
+    assert again.code == 0, again.err
+    assert (again.data["result"], again.data["changes"], again.data["done"]) == ("succeeded", [], {})
+    assert again.data["outputs"]["kubeconfig"] == "[secret]"
+    settings = (project.folder / "stacks" / f"Pulumi.{STACK}.yaml").read_text(encoding="utf-8")
+    assert "agentgpu:plan: plan.json" in settings
+    assert "agentgpu:spec" not in settings
+
+    gone = agentgpu(project, "destroy", "--yes")
+    assert (gone.code, made(project)) == (0, set()), gone.err
+    assert "2 deleted" in gone.err
+
+
+def test_a_failure_is_a_sentence_and_the_next_up_goes_on(project: Project) -> None:
+    held(project, "refuse-second").touch()
+    failed = agentgpu(project, "up", "--yes")
+    assert failed.code == project.up(expect=None).code != 0
+    told = [line for line in failed.err.splitlines() if "no machine of this kind is left" in line]
+    assert len(told) == 1
+    assert told[0].startswith("second (pulumi-python dynamic Resource): ")
+    assert "Traceback" not in failed.err
+    assert made(project) == {"first"}
+    held(project, "refuse-second").unlink()
+    assert agentgpu(project, "up", "--yes").code == 0
+    assert made(project) == {"first", "second"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_stopped_keeps_what_had_begun(project: Project, number: signal.Signals, tmp_path: Path) -> None:
+    held(project, "hold-first").touch()
+    log = tmp_path / "up.log"
+    with log.open("w", encoding="utf-8") as file:
+        process = start(
+            command("up", "--yes"),
+            cwd=project.folder,
+            env=project.environment | {"PYTHONPATH": str(ROOT)},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while not held(project, "begun-first").exists():
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(number)
+        while "Stopping" not in log.read_text(encoding="utf-8"):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        held(project, "hold-first").unlink()
+        code = process.wait(PATIENCE_S)
+    finally:
+        end(process)
+    said = log.read_text(encoding="utf-8")
+    assert code not in (0, -number), said
+    assert "Stopped. What was made is in the state; agentgpu up goes on from there." in said
+    assert not held(project, "begun-second").exists()
+    assert agentgpu(project, "up", "--yes").code == 0
+    assert made(project) == {"first", "second"}
+
+
+def test_what_is_wrong_is_told_before_anything_is_made(project: Project) -> None:
+    project.environment["PULUMI_CONFIG_PASSPHRASE"] = "another"
+    wrong = agentgpu(project, "up", "--yes")
+    assert wrong.code != 0
+    assert "the passphrase does not open the secrets of this Pulumi stack" in wrong.err
+    del project.environment["PULUMI_CONFIG_PASSPHRASE"]
+    missing = agentgpu(project, "up", "--yes")
+    assert missing.code != 0
+    assert "the passphrase that opens the secrets of this Pulumi stack is missing" in missing.err
+    del project.environment["PULUMI_BACKEND_URL"]
+    nowhere = agentgpu(project, "preview")
+    assert (nowhere.code, "Pulumi is logged in nowhere" in nowhere.err) == (3, True), nowhere.err
+    for answer in (wrong, missing, nowhere):
+        assert "Traceback" not in answer.err
+        assert not json.dumps(answer.err).count("goes on from there")
+    assert not held(project, "begun-first").exists()
