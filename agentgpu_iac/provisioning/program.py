@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import pulumi
 
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, MissingExtra
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.deployed import OUTPUT, deployed_faults, identity
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN
@@ -74,7 +74,13 @@ def prepare(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) 
             path="target",
             hint="use the files that agentgpu render writes",
         )
-    return load().ready(plan, files, config)
+    try:
+        program = load()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("agentgpu_iac"):
+            raise
+        raise MissingExtra("the Pulumi program", "pulumi", error) from None
+    return program.ready(plan, files, config)
 
 
 def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:

@@ -475,7 +475,7 @@ def test_a_local_model_is_shown() -> None:
 def test_the_schema_is_printed() -> None:
     answer = agentgpu("schema")
     assert (answer.code, answer.out, answer.err) == (0, schema_text(), "")
-    assert answer.data["$id"].endswith("agentstack.v1alpha1.json")
+    assert answer.data["$id"].endswith(":agentstack.v1alpha1")
 
 
 def test_the_schema_of_a_plan() -> None:
@@ -488,5 +488,5 @@ def test_the_schema_of_a_plan() -> None:
 @pytest.mark.parametrize("answer", ["levers", "frontier"])
 def test_the_schema_of_an_answer(answer: str) -> None:
     schema = agentgpu("schema", answer).data
-    assert schema["$id"].endswith(f"/{answer}.v1alpha1.json")
+    assert schema["$id"].endswith(f":{answer}.v1alpha1")
     assert "## " in agentgpu("schema", answer, "-f", "markdown").out

@@ -371,7 +371,7 @@ def test_main_says_what_to_install_without_pulumi(rooms: list[Path], monkeypatch
     assert rooms == []
 
 
-@pytest.mark.parametrize("library", ["pulumi_aws", "asyncssh"])
+@pytest.mark.parametrize("library", ["pulumi_aws", "pulumi_kubernetes"])
 def test_main_says_what_to_install_beside_pulumi(
     rooms: list[Path], monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
