@@ -7,7 +7,6 @@ import tempfile
 
 from playwright.sync_api import Browser, Playwright
 
-
 _LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio")
 """Folders of a root in which its programs find their libraries; the last by a path that only an installed system has."""
 
