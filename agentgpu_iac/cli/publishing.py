@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from agentgpu_iac.operations.publishing.publish import Outcome, changes_of, publ
 from agentgpu_iac.operations.publishing.settings import Publishing, load_settings
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.reading import plan_in
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.inventory import sha256
 from agentgpu_iac.rendering.plan_file import PLAN_FILE
@@ -205,7 +206,9 @@ def _made(tasks: Sequence[_Task], progress: Callable[[int, int, str], None]) -> 
             progress(number, len(tasks), task.placed.title)
         return
     count = min(_PROCESSES, os.cpu_count() or 1, work)
-    with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # each worker is a copy of one that has imported all of this
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
         for number, made in enumerate(pool.map(_folder, tasks, chunksize=max(1, len(tasks) // (count * 8))), 1):
             yield made
             progress(number, len(tasks), made.title)
@@ -220,7 +223,7 @@ def _folder(task: _Task) -> _Made:
             return _result(task, before, None, None)
         loaded = each.loaded
         base = (Path(task.root) / each.path).parent
-        plan = make_plan(loaded, _catalog(task.overlay, base, task.today))
+        plan = make_plan(loaded, _catalog(task.overlay, base, task.today), _evaluators(task.overlay, base, each.path))
         files = render_all(plan)
         difference = None
         if before is not None:
@@ -245,6 +248,12 @@ def _folder(task: _Task) -> _Made:
 def _catalog(overlay: str | None, base: Path, today: str) -> Catalog:
     """The catalog, once for each process and folder of stacks."""
     return load_catalog(None if overlay is None else Path(overlay), base_directory=base, asked_on=today)
+
+
+@lru_cache(maxsize=1)
+def _evaluators(overlay: str | None, base: Path, stack: Path) -> Evaluators:  # noqa: ARG001 - what it is remembered by
+    """What is remembered between the environments of a stack, which follow each other: an overlay leaves most as it is."""
+    return Evaluators()
 
 
 def _result(

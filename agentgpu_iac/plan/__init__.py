@@ -66,7 +66,7 @@ from agentgpu_iac.plan.model_cache import (
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
-from agentgpu_iac.plan.proof import NinePlan, ProofPlan
+from agentgpu_iac.plan.proof import NinePlan, ProofCourse, ProofPlan, ProofWaits
 from agentgpu_iac.plan.proxy import HostProxyPlan, PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -187,7 +187,9 @@ __all__ = (
     "PriorityLevel",
     "ProbePlan",
     "PrometheusAuthPlan",
+    "ProofCourse",
     "ProofPlan",
+    "ProofWaits",
     "Provenance",
     "ProxyPlan",
     "ProxyRoute",

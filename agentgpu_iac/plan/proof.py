@@ -8,6 +8,38 @@ from typing import Literal
 from agentgpu_iac.spec.document import Document, Money
 
 
+class ProofWaits(Document):
+    """How long an agent's callers waited for the first token in the simulations, waits before further tries included."""
+
+    p50_ms: float
+    """Median; of this and the others the seeds' mean."""
+    p95_ms: float
+    """95 in 100 waited no longer."""
+    p99_ms: float
+    """99 in 100."""
+
+
+class ProofCourse(Document):
+    """A deployment over the time of one simulation, in 60 parts at most: every list has one figure for each of them."""
+
+    seed: int
+    """The simulation that it is of: the one that went worst."""
+    minutes: tuple[float, ...]
+    """End of each part, from the start of what was measured."""
+    sessions: tuple[float, ...]
+    """Sessions that were held; the mean of the part, as the two below."""
+    running: tuple[float, ...]
+    """Requests that had a seat."""
+    waiting: tuple[float, ...]
+    """Requests in the engines' queues, or held by the picker."""
+    warm_replicas: tuple[int, ...]
+    """Ready replicas of the baseline at the end of the part, as the two below."""
+    burst_replicas: tuple[int, ...]
+    """Ready burst replicas."""
+    starting_replicas: tuple[int, ...]
+    """Those on their way."""
+
+
 class ProofPlan(Document):
     """One agent under traffic, request by request (``agentgpu plan --prove``); see docs/simulation.md."""
 
@@ -68,6 +100,10 @@ class ProofPlan(Document):
     """Whether the search ended with the requests that it may simulate, and not because nothing better was left to try."""
     written: str = ""
     """What to write into the spec for it; empty: nothing was changed."""
+    waits: ProofWaits | None = None
+    """How long callers waited; null: nothing was answered, or the plan is of before."""
+    course: ProofCourse | None = None
+    """How its deployment went; null: an agent before it shares the deployment and has it, or the plan is of before."""
     constraint: Literal["inside-ttft", "inside-tpot", "lost"] | None = None
     """What breaks, where it does not hold."""
     need: float | None = None

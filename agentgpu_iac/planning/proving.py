@@ -21,6 +21,7 @@ from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import NinePlan, Plan, ProofPlan, Workload
 from agentgpu_iac.planning.levers.asking import Asked
 from agentgpu_iac.planning.levers.changes import place, written
+from agentgpu_iac.simulation.courses import course, waits, worst
 from agentgpu_iac.simulation.outcome import AgentOutcome, SimulationAnswer
 from agentgpu_iac.simulation.profiles import HOURS, Traffic
 from agentgpu_iac.simulation.simulate import Simulation, simulate
@@ -389,6 +390,8 @@ class _Search:
         """What the plan says of each agent."""
         question, first = self._question, self.first
         said = written(self._values(best.changes), self._asked.loaded.stack.spec) if best.changes else ""
+        shown = worst([answer.agents for answer in best.answers])
+        courses = {each.deployment: course(each, question.seeds[shown]) for each in best.answers[shown].deployments}
         for number, agent in enumerate(best.answers[0].agents):
             found = [answer.agents[number] for answer in best.answers]
             wanted, lost = _wanted(agent, question.wanted_ratio), sum(each.lost for each in found)
@@ -428,6 +431,8 @@ class _Search:
                 usd_per_hour_before=first.usd_per_hour.quantize(_CENT),
                 plans=sum(each is not None for each in self._known.values()),
                 written=said,
+                waits=waits(found),
+                course=courses.pop(agent.deployment, None),
                 constraint=None if holds else breaks,
                 need=None if holds else 0.0 if lost else rounded(wanted, 6),
                 limit=None if holds else float(lost) if lost else low,

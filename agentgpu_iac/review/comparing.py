@@ -31,6 +31,7 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
     "cost.baselineUsdPerMonth": "compared as money, ahead of everything else",
     "cost.peakUsdPerHour": "compared as money, ahead of everything else",
     "cost.expectedUsdPerMonth": "compared as money, ahead of everything else",
+    "proof.course": "how one simulation went, moment by moment; what came of all is compared",
     "cost.beside": "what no plan decides; a change of the nodes is compared as theirs",
     "cost.besideUsdPerMonth": "the same as a sum",
     "cost.calls": "what was not taken; what was taken is compared",

@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.operations.publishing.environments import placed
+from agentgpu_iac.operations.publishing.settings import load_settings
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.rendering.inventory import sha256
+from agentgpu_iac.rendering.tree import render_all
 from tests.cli.running import SMALL, TOO_LARGE, agentgpu
 from tests.operations.publishing.scenes import Clone, clone, git
 
@@ -110,6 +116,32 @@ def test_a_refresh_of_newer_prices_is_a_branch_with_its_reason(there: Clone) -> 
         assert "The specs are the same; what they rest on is not: catalog " in message
     finally:
         git(there.folder, "checkout", "-q", "main")
+
+
+def test_environments_that_share_what_was_evaluated_are_planned_as_if_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Worker processes remember evaluations between the environments of a stack; the bytes are those of a plan alone."""
+    made = clone(tmp_path)
+    overlays = {
+        "dear": "{capacity: {spot: never}}",
+        "few": "{agents: {support: {sessions: {concurrent: 2}}}}",
+        "same": "{}",
+    }
+    environments = "".join(
+        f"  - name: {name}\n    overlays:\n      - spec: {spec}\n" for name, spec in overlays.items()
+    )
+    write_all(made, settings=f"{SETTINGS.partition('environments:')[0]}environments:\n{environments}")
+    monkeypatch.chdir(made.folder)
+    answer = agentgpu("publish", "-f", "json")
+    assert (answer.code, answer.data["planned"]) == (0, 3)
+    files = made.files("agentgpu/publish")
+    settings = load_settings(Path("agentgpu-publish.yaml"))
+    stacks = {each.environment: each.loaded for each in placed(Path.cwd(), settings)}
+    assert set(stacks) == set(overlays)
+    for name, loaded in stacks.items():
+        alone = {file.path: sha256(file.content) for file in render_all(make_plan(loaded, load_catalog()))}
+        assert json.loads(files[f"clusters/demo/{name}/.agentgpu-inventory.json"])["files"] == alone
 
 
 def test_specs_that_no_commit_holds_are_not_published(there: Clone) -> None:

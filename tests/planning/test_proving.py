@@ -16,7 +16,7 @@ from agentgpu_iac.planning import proving
 from agentgpu_iac.planning.proving import NINES, Progressed, Question, proven
 from agentgpu_iac.review.blocks import plain_text
 from agentgpu_iac.review.proof_view import proof_blocks
-from agentgpu_iac.simulation.outcome import AgentOutcome, DeploymentOutcome, SimulationAnswer
+from agentgpu_iac.simulation.outcome import AgentOutcome, DeploymentOutcome, Percentiles, SimulationAnswer, TurnOutcome
 from tests.planning import scenes
 
 QUICK = Question(traffic="ramp", hours=0.01, seeds=(1, 2))
@@ -35,6 +35,9 @@ BURSTING = scenes.load(
     )
 )
 """One warm replica, and a burst tier."""
+
+_NONE = Percentiles(mean=None, p50=None, p90=None, p95=None, p99=None)
+UNANSWERED = TurnOutcome(turn="all", requests=0, ttft_ms=_NONE, tpot_ms=_NONE, e2e_ms=_NONE)
 
 
 def faked(share: Callable[..., float], *, refused: int = 0, lost: Callable[..., int] | int = 0, requests: int = 10_000):
@@ -62,12 +65,16 @@ def faked(share: Callable[..., float], *, refused: int = 0, lost: Callable[..., 
                 percentile=95.0,
                 inside_ttft_ratio=share(**knobs),
                 inside_tpot_ratio=None,
+                turns=(UNANSWERED,),
             )
             for each in plan.served_agents
         )
         deployments = (
             DeploymentOutcome.model_construct(
-                deployment=warm.agent, most_burst_replicas=knobs["burst"], usd=Decimal(knobs["warm"] + knobs["burst"])
+                deployment=warm.agent,
+                most_burst_replicas=knobs["burst"],
+                usd=Decimal(knobs["warm"] + knobs["burst"]),
+                moments=(),
             ),
         )
         return SimulationAnswer.model_construct(hours=asked.hours, agents=agents, deployments=deployments)
@@ -86,6 +93,13 @@ def test_a_plan_that_holds_carries_its_proof():
     assert proof.warm_replicas == proof.warm_replicas_before == 1
     assert proof.requests > 0
     assert (proof.plans, proof.is_cut_short, proof.shortened_from_hours) == (1, False, None)
+    assert proof.waits is not None
+    assert 0 < proof.waits.p50_ms <= proof.waits.p95_ms <= proof.waits.p99_ms
+    assert proof.course is not None
+    assert proof.course.seed in QUICK.seeds
+    assert proof.course.minutes[-1] == pytest.approx(QUICK.hours * 60, abs=0.1)
+    assert set(proof.course.warm_replicas) == {1}
+    assert max(proof.course.sessions) == pytest.approx(6, abs=1)
 
 
 def test_a_plan_that_flatters_itself_breaks_and_what_the_spec_sets_stays():

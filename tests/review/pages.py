@@ -95,6 +95,42 @@ def rich_plan(
             entry(agent, "Latency", "ttftAtPercentileMs", f"network + {role}", "20 + 110", "130.0 ms"),
         ),
         assumptions=(p.Assumption(agent=agent, part="conversation", field="turns", value=role),),
+        proof=(proof(agent),),
+    )
+
+
+def proof(agent: str) -> p.ProofPlan:
+    """What three simulations of an hour say, of which the second went worst."""
+    return p.ProofPlan(
+        agent=agent,
+        traffic="bursty",
+        hours=1.0,
+        seeds=(1, 2, 3),
+        requests=27_417,
+        wanted_ratio=0.95,
+        inside_ttft_ratio=0.98125,
+        inside_tpot_ratio=0.99,
+        low_ratio=0.9612,
+        high_ratio=0.9913,
+        refused=17,
+        lost=0,
+        holds=True,
+        warm_replicas=1,
+        warm_replicas_before=1,
+        usd_per_month_before=Decimal("1339.92"),
+        burst_replicas=3,
+        burst_replicas_before=3,
+        waits=p.ProofWaits(p50_ms=81.5, p95_ms=412.0, p99_ms=733.25),
+        course=p.ProofCourse(
+            seed=2,
+            minutes=(15.0, 30.0, 45.0, 60.0),
+            sessions=(12.0, 46.5, 31.0, 12.25),
+            running=(3.5, 14.0, 9.0, 3.5),
+            waiting=(0.0, 5.75, 0.0, 0.0),
+            warm_replicas=(1, 1, 1, 1),
+            burst_replicas=(0, 2, 3, 0),
+            starting_replicas=(0, 1, 0, 0),
+        ),
     )
 
 

@@ -228,6 +228,55 @@ def test_the_cold_start_lies_beside_the_burst(rich: Plan, page: str) -> None:
     assert seconds[-1] == {"phase": "the burst comes", "likely": "60.0", "at worst": ""}
 
 
+def test_the_proof_is_shown_as_it_was_recorded(rich: Plan, page: str) -> None:
+    """Its curves and its waits are the plan's, figure by figure; nothing is simulated for the report."""
+    found = parsed(page)
+    proof = rich.proof[0]
+    assert proof.course is not None
+    assert proof.waits is not None
+    section = found.css_first("#proof")
+    told = text(section)
+    for said in ("96.12% to 99.13%", "27,417 requests", "17", "the simulation that went worst"):
+        assert said in told
+    waits, load, fleet = (
+        table(page, caption)
+        for caption in (
+            "Time to first token, in ms",
+            f"{proof.agent} over time: sessions and requests",
+            f"{proof.agent} over time: replicas",
+        )
+    )
+    assert [row["simulated"] for row in waits] == ["81.5", "412.0", "733.2"]
+    assert {row["budget"] for row in waits} == {f"{rich.served_agents[0].budget_ttft_ms:,.0f}"}
+    course = proof.course
+    assert [[float(cell) for cell in row.values()] for row in load] == [
+        [*each] for each in zip(course.minutes, course.sessions, course.running, course.waiting, strict=True)
+    ]
+    assert [[float(cell) for cell in row.values()] for row in fleet] == [
+        [*each]
+        for each in zip(
+            course.minutes, course.warm_replicas, course.burst_replicas, course.starting_replicas, strict=True
+        )
+    ]
+    assert len(section.css("figure svg")) == 3
+
+
+def test_a_plan_without_a_proof_has_no_part_of_it(five: Plan, page_of_five: str) -> None:
+    assert not five.proof
+    assert parsed(page_of_five).css_first("#proof") is None
+
+
+def test_agents_of_one_deployment_show_its_course_once(rich: Plan) -> None:
+    first = rich.proof[0]
+    second = first.model_copy(update={"agent": "other", "course": None})
+    agent = rich.served_agents[0]
+    served = tuple(each.model_copy(update={"agents": (first.agent, "other")}) for each in rich.workloads)
+    agents = (agent, agent.model_copy(update={"name": "other"}))
+    shared = rich.model_copy(update={"proof": (first, second), "agents": agents, "workloads": served})
+    names = [figure.name for part in report(shared).parts if part.id == "proof" for figure in part.figures]
+    assert names == ["waits", "load-0", "fleet-0"]
+
+
 def test_warnings_of_one_kind_stand_together_with_what_to_do(rich: Plan, page: str) -> None:
     items = parsed(page).css("#warnings li")
     ranks = [item.attributes["class"] for item in items]

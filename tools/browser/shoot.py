@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tools.browser.chromium import launched
+
 _WIDTH, _HEIGHT = 1100, 1410
 _COLOURS = 96
 """Of a page with flat colours no eye misses the others, and the file is a third."""
 
 
-def environment(root: str) -> dict[str, str]:
-    """What Chromium out of its unpacked packages runs with."""
-    libraries = ":".join(f"{root}/{part}" for part in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"))
-    home = os.environ.get("HOME", "/")
-    return {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_SYSROOT": root, "PATH": os.environ["PATH"], "HOME": home}
-
-
 def shoot(chromium: str, root: str, page: Path, scheme: str, picture: Path) -> None:
     """Open it, take it, make it small."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"], env={**environment(root)})
+        browser = launched(playwright, chromium, root)
         view = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme=scheme)  # type: ignore[arg-type]
         view.goto(page.as_uri())
         view.screenshot(path=picture)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from agentgpu_iac.plan import AgentPlan, Assumption, Plan, Workload
-from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.plan_view import gap_sentence
@@ -16,15 +14,14 @@ from agentgpu_iac.review.report.figure import Figure
 from agentgpu_iac.review.report.findings import WarningRank, warning_ranks
 from agentgpu_iac.review.report.memory import memory_figure
 from agentgpu_iac.review.report.money import agents_figure, pools_figure
+from agentgpu_iac.review.report.parts import MOST_FIGURES, Part, of_blocks
+from agentgpu_iac.review.report.proof import proof_parts
 from agentgpu_iac.review.report.starts import timeline
 from agentgpu_iac.review.report.sums import SumGroup, sum_groups
-from agentgpu_iac.review.report.tables import Cell, Grid, Sums, grid, of_block
+from agentgpu_iac.review.report.tables import Cell, Grid, Sums, grid
 from agentgpu_iac.review.report.waterfalls import nearest_first, waterfall
 from agentgpu_iac.review.served_view import served_blocks
 from agentgpu_iac.units import figure
-
-MOST_FIGURES: Final = 8
-"""Figures of one kind that are drawn, one for each deployment; the others have their tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +30,6 @@ class Fact:
 
     label: str
     value: Cell
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A part of the page: sentences, tables and figures under a heading."""
-
-    id: str
-    title: str
-    sentences: tuple[str, ...] = ()
-    grids: tuple[Grid, ...] = ()
-    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +72,7 @@ def report(plan: Plan) -> Report:
             _candidates(plan, scatters),
             _cost(plan),
             _starts(plan, sums),
+            *proof_parts(plan),
         ),
         warnings=ranks,
         warning_count=len(plan.warnings),
@@ -382,26 +369,6 @@ def _starts(plan: Plan, sums: Sums) -> Part:
         grids=tuple(each.table for each in figures[MOST_FIGURES:]),
         figures=figures[:MOST_FIGURES],
     )
-
-
-def of_blocks(title: str, blocks: Iterator[Block]) -> Part:
-    """What another view says, its tables under the headings above them."""
-    sentences: list[str] = []
-    grids: list[Grid] = []
-    caption = title
-    for block in blocks:
-        match block:
-            case Heading():
-                caption = block.text
-            case Paragraph():
-                sentences.append(block.text)
-            case Listing():
-                sentences += block.items
-            case Table():
-                grids.append(of_block(caption, block))
-            case _:
-                raise AssertionError(f"a report has no place for {type(block).__name__}")
-    return Part(id="", title=title, sentences=tuple(sentences), grids=tuple(grids))
 
 
 def _assumptions(assumptions: Sequence[Assumption]) -> Iterator[tuple[str, tuple[str, ...]]]:

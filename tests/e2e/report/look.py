@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,10 @@ from typing import Any
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tools.browser.chromium import launched
 
 VIEWS = ((1280, "light"), (375, "dark"), (1280, "dark"), (375, "light"))
 """The first page is seen in all of them, the others in the first two."""
@@ -177,10 +180,8 @@ def _printed(page: Page) -> dict[str, Any]:
 
 
 def main(chromium: str, root: str, pages: list[str]) -> None:
-    libraries = ":".join(f"{root}/{part}" for part in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"))
-    environment = {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_SYSROOT": root, "PATH": os.environ["PATH"], "HOME": "/tmp"}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"], env=environment)
+        browser = launched(playwright, chromium, root)
         json.dump([looked_at(browser, Path(each), 2 if at else 4) for at, each in enumerate(pages)], sys.stdout)
         browser.close()
 
