@@ -41,6 +41,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "catalog list": ("", "models", "offerings --json"),
     "catalog show": ("l40s", "Qwen/Qwen3-14B", "g6e.xlarge --json"),
     "pulumi eject": ("desk.yaml -o agents", "plan.json -o agents --stack production"),
+    "pulumi import": ("preview.json -o import.json", "preview.json --id desk-system=desk:handmade"),
     "pulumi policies": ("", "-o platform/policies"),
     "catalog update": ("--provider aws -o prices.yaml", "--provider spheron -o spheron.yaml"),
 }

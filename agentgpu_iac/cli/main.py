@@ -66,6 +66,7 @@ register(_catalog, catalog.catalog_update, "catalog", "update")
 app.add_typer(_catalog)
 _pulumi = typer.Typer(name="pulumi", help="Carry plans out from a Pulumi project of your own.", no_args_is_help=True)
 register(_pulumi, pulumi_projects.eject, "pulumi", "eject")
+register(_pulumi, pulumi_projects.adopt, "pulumi", "import")
 register(_pulumi, pulumi_projects.policies, "pulumi", "policies")
 app.add_typer(_pulumi)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument
-from agentgpu_iac.cli.saying import say
+from agentgpu_iac.cli.files import write_whole
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.stacks import new_files
 from agentgpu_iac.errors import BadInput
 
@@ -80,6 +82,58 @@ def eject(
         files[rows] = text_of(read_file(catalog, MOST_TEXT_BYTES), str(catalog))
     new_files(files, of=directory)
     say(f"Wrote a Pulumi project around {file} in {directory}. Next: {directory / 'README.md'}")
+
+
+def adopt(
+    preview: Annotated[
+        Path, typer.Argument(help="What pulumi preview --json said, or - for standard input.", metavar="PREVIEW")
+    ],
+    output_file: Annotated[
+        Path, typer.Option("--output-file", "-o", help="File that pulumi import --file reads.", metavar="FILE")
+    ] = Path("import.json"),
+    ident: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id", help="Id of something that has another name, as NAME=ID or TYPE::NAME=ID.", metavar="NAME=ID"
+        ),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Whether the aws command is asked what is there; else listed.")
+    ] = True,
+) -> None:
+    """Find what a Pulumi stack would make and what is there already, and write the file by which pulumi import takes it over.
+
+    For a cluster that was made by hand, or of which the state was lost. What is imported is the stack's own from then on:
+    pulumi destroy deletes it. Without it, use cluster: existing.
+    """
+    from agentgpu_iac.inputs import MOST_TEXT_BYTES, json_of, read_file, source_of
+    from agentgpu_iac.operations.aws_command import asking
+    from agentgpu_iac.provisioning.aws.adopting import import_file, named_ids, read_preview
+
+    source = source_of(preview)
+    wanted = read_preview(json_of(read_file(preview, MOST_TEXT_BYTES), source), source)
+    ids = named_ids(wanted, ident or (), "--id")
+    open_ones = [one for one in wanted.wanted if one.place not in ids]
+    if not ask:
+        for one in open_ones:
+            say(f"{one.place}\n  {one.look_up or 'hangs on ids that are not known before others are imported'}")
+    else:
+        look = asking(wanted.settings)
+        for one in open_ones:
+            found = one.ids(look(one.look_up)) if one.look_up is not None else ()
+            if len(found) == 1:
+                ids[one.place] = found[0]
+            elif found:
+                tell(f"{one.place} may be any of {', '.join(found)}: say which with --id '{one.place}=ID'")
+    if not ids:
+        tell(f"Nothing of {len(wanted.wanted)} things is known to be there: nothing to import.")
+        return
+    write_whole(output_file, json.dumps(import_file(wanted, ids), indent=2) + "\n")
+    tell(
+        f"Wrote {len(ids)} of {len(wanted.wanted)} things to {output_file}. Next: pulumi import --file {output_file} "
+        "--protect=false --generate-code=false, then pulumi preview, which must replace none of them, and this command once "
+        "more: what hangs on their ids shows only then."
+    )
 
 
 def policies(

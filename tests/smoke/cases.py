@@ -64,6 +64,7 @@ CASES = (
     Case(line="init {faulty}", form="nothing", code=2, says="exists already"),
     Case(line="init --pulumi {folder}/repository --target kubernetes"),
     Case(line=f"pulumi eject {CUSTOMER_SERVICE} -o {{folder}}/ejected --stack live"),
+    Case(line="pulumi import {faulty}", form="nothing", code=2, says="faulty.yaml"),
     Case(line="pulumi policies -o {folder}/policies"),
     *_formats(f"validate {FIVE}", *_BOTH),
     Case(line="validate {faulty} -f table", form="nothing", code=2, says="faulty.yaml:"),

@@ -16,7 +16,7 @@ from agentgpu_iac.plan.nodes import POOL_LABEL, STACK_LABEL
 
 Inputs = Mapping[str, Any]
 
-_KEPT_ONCE = frozenset(
+KEPT_ONCE = frozenset(
     {
         "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ec2/tag:Tag",
@@ -58,7 +58,7 @@ def pending_creates(export: Mapping[str, Any]) -> tuple[PendingCreate, ...]:
     return tuple(
         _pending(resource)
         for resource in resources
-        if resource["type"].startswith("aws:") and resource["type"] not in _KEPT_ONCE
+        if resource["type"].startswith("aws:") and resource["type"] not in KEPT_ONCE
     )
 
 
@@ -82,7 +82,7 @@ def import_file(pending: tuple[PendingCreate, ...]) -> dict[str, Any]:
 
 
 def _pending(resource: Mapping[str, Any]) -> PendingCreate:
-    look_up, ident = _where(resource["type"], resource.get("inputs") or {})
+    look_up, ident = where(resource["type"], resource.get("inputs") or {})
     return PendingCreate(
         resource_type=resource["type"],
         name=resource["urn"].rpartition("::")[2],
@@ -92,7 +92,8 @@ def _pending(resource: Mapping[str, Any]) -> PendingCreate:
     )
 
 
-def _where(resource_type: str, inputs: Inputs) -> tuple[str, str | None]:
+def where(resource_type: str, inputs: Inputs) -> tuple[str, str | None]:
+    """The command that tells whether it is there, and the id to import it by; None where the command answers with it."""
     if resource_type in _NAME_TAGGED:
         return _by_name_tag(_NAME_TAGGED[resource_type], inputs), None
     if resource_type in _LOOK_UPS:
