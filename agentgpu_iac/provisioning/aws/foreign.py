@@ -1,4 +1,4 @@
-"""What of a plan is not for one EKS cluster in the region that the Pulumi stack deploys to."""
+"""What of a plan is not for one EKS cluster where the Pulumi stack deploys to, and as whom."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.provisioning.aws.identity import profile_faults
 from agentgpu_iac.provisioning.faults import PLAN, node_pool_faults, target_faults
 
 
 def foreign_faults(plan: Plan) -> Iterator[Fault]:
-    """What belongs to another target or provider, or to more than one cluster, or to another region."""
+    """What belongs to another target or provider, to more than one cluster, to another region, or to an unknown profile."""
     yield from _of_others(plan)
     yield from node_pool_faults(plan)
     yield from _scattered(plan)
     yield from _misplaced(plan)
+    yield from profile_faults()
 
 
 def _of_others(plan: Plan) -> Iterator[Fault]:
@@ -53,10 +55,12 @@ def _scattered(plan: Plan) -> Iterator[Fault]:
 
 def _misplaced(plan: Plan) -> Iterator[Fault]:
     """Where the Pulumi stack deploys to another region than the one that was priced."""
-    for region in sorted({pool.region for pool in plan.node_pools} - {aws.config.region}):
+    there = aws.config.region
+    where = f"deploys to {there}" if there else "names no region"
+    for region in sorted({pool.region for pool in plan.node_pools} - {there}):
         yield Fault(
             source=PLAN,
             path="nodePools.region",
-            message=f"the plan was made for {region}, but the Pulumi stack deploys to {aws.config.region}",
+            message=f"the plan was made for {region}, but the Pulumi stack {where}",
             hint=f"pulumi config set aws:region {region}",
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import botocore.session
 import pulumi
+
+from agentgpu_iac.errors import Fault, did_you_mean
+from agentgpu_iac.provisioning.faults import CONFIGURATION
 
 _SESSION: Final = "agentgpu"
 
@@ -30,6 +33,21 @@ def session() -> Any:
         session = botocore.session.Session()
         session.set_credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
     return session
+
+
+def profile_faults() -> Iterator[Fault]:
+    """A profile, of ``aws:profile`` or of the environment, that no file of AWS profiles on this machine has."""
+    known = botocore.session.Session()
+    configured = pulumi.Config("aws").get("profile")
+    wanted = configured or known.profile
+    if wanted and wanted not in known.available_profiles:
+        near = did_you_mean(wanted, known.available_profiles)
+        yield Fault(
+            source=CONFIGURATION if configured else "environment",
+            path="aws:profile" if configured else "AWS_PROFILE",
+            message=f"there is no AWS profile {wanted!r} on this machine",
+            hint=near or "aws configure list-profiles names those that there are",
+        )
 
 
 def acting_role() -> str | None:

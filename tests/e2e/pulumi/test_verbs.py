@@ -38,9 +38,13 @@ class Maker(ResourceProvider):
         return CreateResult(id_=name, outs=props)
 
 
+class Thing(Resource, name="Thing"):
+    pass
+
+
 folder = str(Path(__file__).parent)
-first = Resource(Maker(), "first", {"name": "first", "folder": folder})
-Resource(Maker(), "second", {"name": "second", "folder": folder}, pulumi.ResourceOptions(depends_on=[first]))
+first = Thing(Maker(), "first", {"name": "first", "folder": folder})
+Thing(Maker(), "second", {"name": "second", "folder": folder}, pulumi.ResourceOptions(depends_on=[first]))
 pulumi.export("agentUrls", {"support": "http://support.desk.svc/v1"})
 pulumi.export("prerequisites", ["the NVIDIA device plugin"])
 pulumi.export("kubeconfig", pulumi.Output.secret("a-password-of-somebody"))
@@ -118,7 +122,7 @@ def test_a_failure_is_a_sentence_and_the_next_up_goes_on(project: Project) -> No
     assert failed.code == project.up(expect=None).code != 0
     told = [line for line in failed.err.splitlines() if "no machine of this kind is left" in line]
     assert len(told) == 1
-    assert told[0].startswith("second (pulumi-python dynamic Resource): ")
+    assert told[0].startswith("second (pulumi-python dynamic Thing): ")
     assert "Traceback" not in failed.err
     assert made(project) == {"first"}
     held(project, "refuse-second").unlink()
