@@ -320,7 +320,8 @@ def with_reserve(terms: MemoryTerms, asked: float, engine: Engine, release: Engi
     least = least_reserve_ratio(terms, engine, release, with_error=False)
     if asked < RESERVE_RATIO:
         least = max(least, min(RESERVE_RATIO, least_reserve_ratio(terms, engine, release)))
-    return replace(terms, reserve_ratio=max(asked, least))
+    reserve = max(asked, least)
+    return terms if reserve == terms.reserve_ratio else replace(terms, reserve_ratio=reserve)
 
 
 def kv_error_ratio(engine: Engine) -> float:

@@ -150,6 +150,8 @@ class MemoryTerms:
     """Prefixes held once beside it: where sessions of several agents share a replica, each agent's share its own."""
     longest_tokens: int
     """The longest sequence that is let in: as long as a session, or longer where most are shorter."""
+    longest_start_gib: float
+    """KV cache that the engine wants for one such sequence before it starts."""
     draft_shares_pages: bool
     """The draft's layers stand in the pages of the model's own."""
     page_gib: float
@@ -231,7 +233,7 @@ class MemoryTerms:
     def kv_gib(self, sessions: int) -> float:
         """KV cache of all sessions; at least what the engine wants free for the first of them before it starts."""
         held = sessions * self.kv_own_gib + self.shared_kv_gib + self.other_prefix_kv_gib
-        return max(held, self.start_kv_gib(self.longest_tokens)) if sessions else 0.0
+        return max(held, self.longest_start_gib) if sessions else 0.0
 
     @property
     def shared_kv_gib(self) -> float:
@@ -252,7 +254,7 @@ class MemoryTerms:
         """KV cache that the engine wants for one request of that length before it starts: no window is cut yet then."""
         drafted = 0 if self.draft_shares_pages else self.draft_kv_bytes_per_token
         beside_pages = drafted + self.kv_bytes_per_token - self.computed_kv_bytes_per_token
-        return gib(start_bytes(self.replica.pool_request(tokens), tokens) + beside_pages * kv_tokens(tokens))
+        return _start_kv_gib(self.replica, tokens, beside_pages)
 
     def longest_model_len(self, kv_gib: float, most: int) -> int:
         """The longest --max-model-len up to ``most`` whose one request that KV cache holds; 0: not a single block.
@@ -308,6 +310,10 @@ class MemoryTerms:
 _ROUNDING = 1e-9
 
 
+def _start_kv_gib(replica: Replica, tokens: int, beside_pages: float) -> float:
+    return gib(start_bytes(replica.pool_request(tokens), tokens) + beside_pages * kv_tokens(tokens))
+
+
 def _floor_div(room: float, each: float, cap: int) -> int:
     if room <= 0:
         return 0
@@ -352,6 +358,8 @@ def memory_terms(
     fixed = per_session - computed_per_token * tokens
     # The layers of a draft head share the model's pages; a whole draft model holds its own.
     fixed += draft.own_bytes_per_session - draft.kv_bytes_per_token * tokens
+    longest = max(context_tokens, longest_tokens)
+    beside_pages = (0 if draft.shares_pages else draft.kv_bytes_per_token) + per_token - computed_per_token
     return MemoryTerms(
         replica=replica,
         by_hand=by_hand,
@@ -370,7 +378,8 @@ def memory_terms(
         kv_per_session_gib=((per_token + draft.kv_bytes_per_token) * tokens + fixed) / GIB,
         shared_tokens=min(shared_tokens, context_tokens) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS,
         other_prefix_tokens=other_prefix_tokens,
-        longest_tokens=max(context_tokens, longest_tokens),
+        longest_tokens=longest,
+        longest_start_gib=_start_kv_gib(replica, longest, beside_pages),
         draft_shares_pages=draft.shares_pages,
         page_gib=gib(page_bytes(request)),
         reserve_ratio=reserve_ratio,

@@ -10,8 +10,9 @@ import pytest
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Rejection
-from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.choosing.evaluation import Evaluator
 from agentgpu_iac.planning.choosing.parallelism import Sizes, legal_parallelism
+from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal

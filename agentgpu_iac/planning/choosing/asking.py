@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 class Asking:
     """The sessions of one agent before a replica, for any number that it holds."""
 
-    __slots__ = ("_demand", "_hit", "_known", "_normal", "_starting", "_time")
+    __slots__ = ("_demand", "_hit", "_known", "_normal", "_rates", "_starting", "_time", "_together")
 
     def __init__(
         self,
@@ -51,6 +51,8 @@ class Asking:
         self._known: dict[int, int] = {}
         self._starting: dict[tuple[int, float, float], int] = {}
         self._normal: dict[int, int] = {}
+        self._rates: dict[bool, float] = {}
+        self._together = demand.together
 
     @property
     def time(self) -> RequestTime | None:
@@ -75,7 +77,9 @@ class Asking:
         if self._time is None or not sessions:
             return 0.0
         everybody = demand.peak if peak else demand.concurrent
-        rate = demand.asked_per_s(self._hit, peak=peak) * sessions / everybody / 1000
+        if peak not in self._rates:
+            self._rates[peak] = demand.asked_per_s(self._hit, peak=peak)
+        rate = self._rates[peak] * sessions / everybody / 1000
         return min(demand.pause_s * 1000, pause_at_rate(sessions, rate, self._time))
 
     def law(self, sessions: int, pause_ms: float) -> Generating:
@@ -86,7 +90,7 @@ class Asking:
 
     def _together_at(self, sessions: int, pause_ms: float) -> int:
         """How many generate at the quantile where sub-agents that were started together ask together."""
-        together = min(sessions, self._demand.together)
+        together = min(sessions, self._together)
         if self._time is None or together <= 1:
             return self.law(sessions, pause_ms).at(self._demand.quantile)
         groups = ceil_div(sessions, together)

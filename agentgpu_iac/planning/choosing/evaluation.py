@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
-from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineHostMemory, EngineRelease
-from agentgpu_iac.catalog.prefix_cache import PrefixCache
+from agentgpu_iac.catalog.engine_facts import Execution
+from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing import several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
@@ -20,6 +19,7 @@ from agentgpu_iac.planning.choosing.parallelism import (
 )
 from agentgpu_iac.planning.choosing.pausing import ways_away
 from agentgpu_iac.planning.choosing.rejections import latency_rejection, memory_rejection, sizes_rejection
+from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.choosing.speeds import speed_of
@@ -29,7 +29,6 @@ from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import memory, pooling
 from agentgpu_iac.sizing.calibration import is_measured
-from agentgpu_iac.sizing.capacity import RESERVE_RATIO
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
@@ -37,7 +36,6 @@ from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.searching import largest_within
 from agentgpu_iac.sizing.speed import Serving, Speed
-from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.units import ceil_div, ceil_ratio
 
 LEAST_BATCHED_TOKENS = 2_048
@@ -51,45 +49,18 @@ MAX_REPLICAS = 100_000
 _FIXED_POINT_ROUNDS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What holds for every candidate of a stack."""
-
-    release: EngineRelease
-    facts: EngineFacts
-    """What the engine can do in this version."""
-    accounted_as: str
-    """Version of vLLM whose overhead is counted."""
-    round_trip_ms: float
-    session_affine: bool
-    offload: EngineHostMemory | None = None
-    """What the engine takes of the host for KV cache that it moves there."""
-    must_stream: bool = False
-    """The stack names the streaming loader."""
-    attention_groups: bool = False
-    """Whether a replica may have several attention groups that share its experts."""
-    group_choice: GroupChoice = "balanced"
-    """Who chooses a request's group where there are several."""
-    prefix_cache: PrefixCache = "by-default"
-    """Whether the engine keeps a session's context between its requests."""
-    fills_machines: bool = False
-    """Whether a replica must take all accelerators of its machine."""
-    reserve_ratio: float = RESERVE_RATIO
-    """Share of an accelerator's memory that the stack wants free; where the engine leaves less room, that counts."""
-    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    """What the user measured, by accelerator id, for the agent's model."""
-
-
 class Evaluator:
     """Evaluates one agent on every accelerator; a value object around the demand and the rules of the stack."""
 
-    __slots__ = ("_away", "_demand", "_rules", "_serving")
+    __slots__ = ("_asked", "_away", "_demand", "_rules", "_serving", "_stated_hit_ratio")
 
     def __init__(self, demand: Demand, rules: Rules, away: Away | None = None) -> None:
         self._demand = demand
         self._away = away
         self._rules = rules
         self._serving: dict[tuple[int, float, Groups, bool], ReplicaService] = {}
+        self._asked: dict[tuple[float, bool], tuple[float, float]] = {}
+        self._stated_hit_ratio = demand.stated_prefix_hit_ratio
 
     @property
     def demand(self) -> Demand:
@@ -322,7 +293,7 @@ class Evaluator:
         if demand.load is not None:
             by_memory = pooling.most_ahead(wanted, demand.load, demand.percentile)
         settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
-        if isinstance(settled, Candidate):
+        if isinstance(settled, Candidate) and (nodes > 1 or gbps_between_nodes):
             return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
         return settled
 
@@ -507,8 +478,7 @@ class Evaluator:
         """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
         if self._rules.prefix_cache == "never":
             return 0.0
-        stated = self._demand.stated_prefix_hit_ratio
-        base = 1.0 if stated is None else stated
+        base = 1.0 if self._stated_hit_ratio is None else self._stated_hit_ratio
         if self._away is not None:
             base *= self._away.prompts_ratio
         places = groups.count if groups.choice == "balanced" else 1
@@ -541,13 +511,21 @@ class Evaluator:
         )
 
     def _replicas(self, sessions: int, most: int, service: Service, hit: float, *, peak: bool) -> int:
-        demand = self._demand
         needed = max(1, ceil_div(sessions, most))
+        output, prompts = self._asked_per_s(hit, peak=peak)
         if service.output_tokens_per_s:
-            needed = max(needed, ceil_ratio(demand.output_tokens_per_s(peak=peak), service.output_tokens_per_s))
+            needed = max(needed, ceil_ratio(output, service.output_tokens_per_s))
         if service.prefill_tokens_per_s:
-            needed = max(needed, ceil_ratio(demand.prefill_tokens_per_s(hit, peak=peak), service.prefill_tokens_per_s))
+            needed = max(needed, ceil_ratio(prompts, service.prefill_tokens_per_s))
         return needed
+
+    def _asked_per_s(self, hit: float, *, peak: bool) -> tuple[float, float]:
+        """Tokens to be generated in a second and prompt tokens to be read: sums over all agents, whatever the candidate."""
+        if (hit, peak) not in self._asked:
+            demand = self._demand
+            rates = demand.output_tokens_per_s(peak=peak), demand.prefill_tokens_per_s(hit, peak=peak)
+            self._asked[hit, peak] = rates
+        return self._asked[hit, peak]
 
     def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int, groups: Groups) -> int:
         """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""

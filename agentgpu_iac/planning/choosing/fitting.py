@@ -23,7 +23,7 @@ from agentgpu_iac.planning.choosing import (
     streaming,
 )
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.choosing.evaluation import Evaluator
 from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import (
@@ -33,6 +33,7 @@ from agentgpu_iac.planning.choosing.rejections import (
     unpriced_rejection,
 )
 from agentgpu_iac.planning.choosing.remembering import Evaluators
+from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.tiers import (
     Second,
 )

@@ -207,14 +207,19 @@ def _holds(candidate: Candidate) -> float:
 
 def _serves_as_well(other: _Counted, part: _Counted) -> bool:
     """Whether the other takes its place in any mix without more replicas of either tier, or more of a quota."""
-    return _serves_there_as_well(other, part) and all(
+    if not _serves_there_as_well(other, part):
+        return False
+    return not other.most_vcpus or all(
         most <= part.least_vcpus.get(name, 0.0) for name, most in other.most_vcpus.items()
     )
 
 
 def _serves_there_as_well(other: _Counted, part: _Counted) -> bool:
     """The same in one pool, where what is taken of a quota goes with the accelerators."""
-    return other.kind == part.kind and all(theirs <= mine for theirs, mine in zip(other.wants, part.wants, strict=True))
+    for theirs, mine in zip(other.wants, part.wants, strict=True):
+        if theirs > mine:
+            return False
+    return other.kind == part.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

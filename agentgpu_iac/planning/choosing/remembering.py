@@ -9,7 +9,8 @@ from __future__ import annotations
 from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.choosing.evaluation import Evaluator
+from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.demand import Demand
 
 

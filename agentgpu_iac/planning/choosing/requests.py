@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import requests_at_pace
 from agentgpu_iac.sizing import latency
@@ -10,6 +13,12 @@ from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, unc
 
 def mean_request(demand: Demand, prefix_hit_ratio: float) -> latency.Request:
     """What a request asks of the engine on average, with that share of earlier context in its cache."""
+    return _mean_request(Itself(demand), prefix_hit_ratio)  # on whatever engine: asked of every candidate
+
+
+@lru_cache(maxsize=8192)
+def _mean_request(itself: Itself[Demand], prefix_hit_ratio: float) -> latency.Request:
+    demand = itself.thing
     shape = demand.shape
     return latency.Request(
         prompt_tokens=uncached_tokens_per_request(shape, prefix_hit_ratio),
@@ -32,7 +41,12 @@ def _prompt_spread(demand: Demand, prefix_hit_ratio: float) -> float:
 
 def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
-    prompts = [_largest_prompt(member, prefix_hit_ratio) for member in demand.served]
+    return _largest_of_all(Itself(demand), prefix_hit_ratio)
+
+
+@lru_cache(maxsize=8192)
+def _largest_of_all(itself: Itself[Demand], prefix_hit_ratio: float) -> tuple[float, float]:
+    prompts = [_largest_prompt(member, prefix_hit_ratio) for member in itself.thing.served]
     return max(tokens for tokens, _ in prompts), max(end for _, end in prompts)
 
 
