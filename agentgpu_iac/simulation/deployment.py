@@ -12,6 +12,7 @@ from typing import Final
 
 from agentgpu_iac.plan import NodePool, Plan, RoutePlan, Workload
 from agentgpu_iac.simulation.measures import Series
+from agentgpu_iac.simulation.opening import Windows
 from agentgpu_iac.simulation.replica import Engine, Replica, engine_of
 from agentgpu_iac.simulation.ring import Ring
 from agentgpu_iac.simulation.sessions import Session
@@ -68,11 +69,19 @@ class Deployment:
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.paid_ms: dict[str, float] = {tier.tier: 0.0 for tier in tiers}
+        hours = self.baseline.open_hours
+        self.windows: Windows | None = None if hours is None else Windows(hours)
+        """When its baseline runs; None: always."""
+        self.keeps_nodes = hours is None or hours.node_hours_per_month is None
+        """Whether the nodes of its baseline are there, and paid, outside of its windows too."""
         self.idle_nodes: list[float] = []
         """When each burst node that is empty goes."""
         self._ring: Ring | None = None
         self._by_number: dict[int, Replica] = {}
         self._numbers = 0
+        self._bill_ms = 0.0
+        self.follows_clock = False
+        """Whether its baseline comes and goes by the clock in this simulation."""
         self._turn = 0
 
     def add(self, tier: str, now_ms: float, ready_ms: float) -> Replica:
@@ -125,7 +134,8 @@ class Deployment:
         tier = replica.engine.workload.tier
         self.replicas.remove(replica)
         self._by_number.pop(replica.number)
-        self.paid_ms[tier] += now_ms - replica.claimed_ms
+        if tier != "baseline" or not self.follows_clock or not self.keeps_nodes:
+            self.paid_ms[tier] += now_ms - replica.claimed_ms
         self._count(replica)
         if node_stays and tier == "burst":
             self.idle_nodes.append(now_ms + self.pools[tier].idle_s * 1000)
@@ -133,8 +143,12 @@ class Deployment:
     def settle_bill(self, now_ms: float) -> None:
         """Count what runs until now."""
         for replica in self.replicas:
-            self.paid_ms[replica.engine.workload.tier] += now_ms - replica.claimed_ms
+            tier = replica.engine.workload.tier
+            if tier != "baseline" or not self.follows_clock or not self.keeps_nodes:
+                self.paid_ms[tier] += now_ms - replica.claimed_ms
             self._count(replica)
+        if self.follows_clock and self.keeps_nodes:
+            self.paid_ms["baseline"] = self.baseline.replicas.max * (now_ms - self._bill_ms)
         if self.idle_nodes:
             idle_ms = self.pools["burst"].idle_s * 1000
             self.paid_ms["burst"] += sum(min(now_ms, until) - (until - idle_ms) for until in self.idle_nodes)
@@ -145,6 +159,7 @@ class Deployment:
 
     def start_bill(self, now_ms: float) -> None:
         """Forget what was paid before."""
+        self._bill_ms = now_ms
         self.paid_ms = dict.fromkeys(self.paid_ms, 0.0)
         for replica in self.replicas:
             replica.claimed_ms = max(replica.claimed_ms, now_ms)
@@ -200,10 +215,10 @@ class Deployment:
         return self._ring
 
     def _in_turn(self) -> Iterator[Replica]:
-        count = len(self.routed)
+        count, turn = len(self.routed), self._turn
+        self._turn += 1  # before the first is asked: nobody comes back here once a replica has taken the request
         for step in range(count):
-            yield self.routed[(self._turn + step) % count]
-        self._turn += 1
+            yield self.routed[(turn + step) % count]
 
     def _picked(self, session: Session) -> Iterator[Replica]:
         """The picker weighs queues and prefixes: the session's own replica while it has a seat free, else the emptiest."""

@@ -49,18 +49,22 @@ class Machines:
         self._clock = clock
         self._mishaps = run.mishaps
         self._warm_ms, self._end_ms = run.warm_ms, run.end_ms
+        self._day = run.clock
         self._chance = Random(f"{run.seed}/machines")
 
     def open(self, deployment: Deployment) -> None:
         """The baseline is there; what scales the rest begins to look."""
         clock = self._clock
-        tiers = [("baseline", deployment.baseline.replicas.max)]
+        follows = self._day is not None and deployment.windows is not None
+        tiers = [("baseline", 0 if follows else deployment.baseline.replicas.max)]
         scaling = None if deployment.burst is None else deployment.burst.scaling
         if scaling is not None and scaling.min_replicas:
             tiers.append(("burst", scaling.min_replicas))
         for tier, count in tiers:
             for _ in range(count):
                 self._enter((deployment, deployment.add(tier, 0.0, 0.0)))
+        if follows:
+            self._follow_the_clock(deployment)
         clock.at(self._warm_ms, lambda each: each.start_bill(self._warm_ms), deployment)
         scaler = None if scaling is None else Scaler(deployment, scaling)
         clock.at(0.0, self._scrape, (deployment, scaler))
@@ -110,6 +114,58 @@ class Machines:
         order = sorted(there, key=lambda each: (each.state == "ready", -each.ready_ms))
         for replica in order[: max(0, len(there) - wanted)]:
             self._drain(deployment, replica, deployment.drain_ms(replica), node_stays=True)
+
+    # --- by the clock
+
+    def _follow_the_clock(self, deployment: Deployment) -> None:
+        """Replicas that stay, and those of a window that is open; from then on KEDA looks, and its HPA, and each new morning."""
+        hours, clock = deployment.baseline.open_hours, self._clock
+        assert hours is not None  # noqa: S101 - asked before
+        assert self._day is not None  # noqa: S101 - the same
+        deployment.follows_clock = True
+        self._morning(deployment)
+        for at_ms in self._day.mornings(self._end_ms):
+            clock.at(at_ms, self._morning, deployment)
+        clock.at(0.0, self._look_at_clock, (deployment, hours.polling_interval_s * 1000.0, True))
+        clock.at(0.0, self._look_at_clock, (deployment, HPA_S * 1000, False))
+
+    def _morning(self, deployment: Deployment) -> None:
+        """What was asked for in the night is there, or on its way since then; what a window of the night had is gone."""
+        now_ms = self._clock.now_ms
+        wanted, since = self._wanted(deployment)
+        for replica in _of_tier(deployment, "baseline")[wanted:]:
+            self._drain(deployment, replica, deployment.drain_ms(replica), node_stays=False)
+        for number in range(len(_of_tier(deployment, "baseline")), wanted):
+            stays = deployment.windows is not None and number < deployment.windows.outside
+            asked_ms = now_ms - since * 60_000
+            start_s = deployment.start_s("baseline", asked_ms, on_its_node=deployment.keeps_nodes)
+            ready_ms = now_ms if stays else asked_ms + start_s * 1000 + FOUND_AFTER_MS
+            replica = deployment.add("baseline", min(now_ms, asked_ms), ready_ms)
+            self._clock.at(max(now_ms, ready_ms), self._enter, (deployment, replica))
+
+    def _look_at_clock(self, look: tuple[Deployment, float, bool]) -> None:
+        """KEDA brings the first replica and takes the last; its HPA, which a workload without replicas has not, does the rest."""
+        deployment, every_ms, is_keda = look
+        there, (wanted, _) = _of_tier(deployment, "baseline"), self._wanted(deployment)
+        if is_keda and not there and wanted:
+            self._start(deployment, "baseline", self._clock.now_ms, on_its_node=deployment.keeps_nodes)
+        elif is_keda and not wanted:
+            self._leave_by_clock(deployment, there)
+        elif not is_keda and there:
+            for _ in range(wanted - len(there)):
+                self._start(deployment, "baseline", self._clock.now_ms, on_its_node=deployment.keeps_nodes)
+            self._leave_by_clock(deployment, there[max(1, wanted) :])
+        if self._clock.now_ms + every_ms <= self._end_ms:
+            self._clock.at(self._clock.now_ms + every_ms, self._look_at_clock, look)
+
+    def _leave_by_clock(self, deployment: Deployment, replicas: list[Replica]) -> None:
+        for replica in replicas:
+            self._drain(deployment, replica, deployment.drain_ms(replica), node_stays=False)
+
+    def _wanted(self, deployment: Deployment) -> tuple[int, float]:
+        assert deployment.windows is not None  # noqa: S101 - asked before
+        assert self._day is not None  # noqa: S101 - the same
+        return deployment.windows.wanted(self._day.minute(self._clock.now_ms))
 
     # --- coming and going
 
@@ -226,8 +282,10 @@ class Machines:
 
 def _bursts(deployment: Deployment) -> list[Replica]:
     """Burst replicas that run or come."""
-    return [
-        each
-        for each in deployment.replicas
-        if each.engine.workload.tier == "burst" and each.state in ("starting", "ready")
-    ]
+    return _of_tier(deployment, "burst")
+
+
+def _of_tier(deployment: Deployment, tier: str) -> list[Replica]:
+    """Replicas of a tier that run or come, the oldest first."""
+    there = ("starting", "ready")
+    return [each for each in deployment.replicas if each.engine.workload.tier == tier and each.state in there]

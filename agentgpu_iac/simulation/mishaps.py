@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from agentgpu_iac.simulation.opening import OfficeClock
+
 CLIENT_TRIES: Final = 3
 """Times that a client sends a request: the OpenAI and Anthropic SDKs retry twice (``DEFAULT_MAX_RETRIES``)."""
 
@@ -39,3 +41,5 @@ class Run:
     """Nothing is sent after it."""
     seed: int
     mishaps: Mishaps
+    clock: OfficeClock | None = None
+    """What time it is, for baselines that follow a schedule; None: their windows are open all the time."""

@@ -42,7 +42,8 @@ class Engine:
     """The same, for its steps."""
     scheduling: Scheduling
     shared: Mapping[str, int]
-    """Agent -> tokens of the prefix that all of its sessions share: held once, and read by the first of them."""
+    """Agent -> tokens of the prefix that all of its sessions share: held once, and read by the first of them, and again after
+    its room was needed while none of them was answered."""
     most_requests: float
     """Requests in flight at which it answers 503; infinite: it never does."""
     host_ms: float
@@ -73,8 +74,8 @@ def engine_of(workload: Workload, speed: Speed, shared: Mapping[str, int]) -> En
         scheduling=SIZING_PORTS[workload.engine.name].scheduling(
             seats=workload.seats_per_group * groups,
             step_tokens=workload.max_num_batched_tokens * groups,
-            cache_tokens=cache_tokens(workload) - sum(shared.values()),
-            fixed_tokens=fixed_tokens(workload) - min(shared.values(), default=0),
+            cache_tokens=cache_tokens(workload),
+            fixed_tokens=fixed_tokens(workload),
         ),
         shared=shared,
         most_requests=math.inf if limit is None else float(limit),
@@ -110,8 +111,8 @@ class Replica:
     __slots__ = (
         "_cached",
         "_cached_tokens",
-        "_read",
         "_server_free_ms",
+        "_users",
         "calls",
         "claimed_ms",
         "engine",
@@ -149,11 +150,12 @@ class Replica:
         """When it is looked after next."""
         self.peak_tokens = 0.0
         """The most tokens of the cache that running requests held at once."""
-        self._cached: OrderedDict[int, int] = OrderedDict()
-        """Session -> tokens of its own context that lie in the cache, the one that paused longest first."""
+        self._cached: OrderedDict[int | str, int] = OrderedDict()
+        """Session -> tokens of its own context that lie in the cache, and agent -> its prefix where no request has it: what was
+        used longest ago first."""
         self._cached_tokens = 0
-        self._read: set[str] = set()
-        """Agents whose shared prefix lies here."""
+        self._users: dict[str, int] = {}
+        """Agents whose shared prefix lies here -> requests that have it."""
         self._server_free_ms = -math.inf
 
     @property
@@ -172,25 +174,21 @@ class Replica:
         return self._ratio(self.peak_tokens)
 
     def _ratio(self, tokens: float) -> float:
-        shared = self.engine.shared
-        whole = self.engine.scheduling.cache_tokens + sum(shared.values())
-        return (tokens + sum(shared[each] for each in self._read)) / whole
+        return tokens / self.engine.scheduling.cache_tokens
 
     def take(self, session: Session, now_ms: float, first_sent_ms: float, tries: int) -> Call:
         """Accept what a session asks: find its cache, and hand it to the server's process."""
         engine, ask = self.engine, session.asks[session.place]
         history = session.context_tokens
         prefix = engine.shared.get(session.agent, 0) if engine.shared else 0
-        found = self._found(session.key, prefix) if self._cached else 0
+        found = self._found(session, prefix) if self._cached else 0
         cached = found = found if found < history else history
-        if prefix and session.agent in self._read:
+        if prefix and self._has(session.agent, prefix):
             cached = max(found, min(prefix, history + ask.new_tokens - 1))
         reload_ms = 0.0
         if engine.reload_ms_per_token is not None and found < history and history:
             reload_ms = engine.reload_ms_per_token * (history - found)
             cached = max(cached, history)
-        if prefix:
-            self._read.add(session.agent)
         free_ms = self._server_free_ms
         ready = (now_ms if now_ms > free_ms else free_ms) + engine.host_ms
         self._server_free_ms = ready
@@ -198,6 +196,7 @@ class Replica:
             arrives_ms=ready + engine.before_ms + reload_ms,
             prompt_tokens=history + ask.new_tokens - cached,
             cached_tokens=cached,
+            shared_tokens=min(prefix, history + ask.new_tokens),
             output_tokens=ask.output_tokens,
             sent_ms=now_ms,
         )
@@ -206,18 +205,30 @@ class Replica:
         self.calls.add(call)
         return call
 
-    def _found(self, key: int, prefix: int) -> int:
+    def _has(self, agent: str, prefix: int) -> bool:
+        """One more request has an agent's prefix, whose room is held from now on; whether it lay here already."""
+        users = self._users.get(agent)
+        self._users[agent] = (users or 0) + 1
+        if not users:
+            self.steps.hold(prefix)
+            self._cached_tokens -= self._cached.pop(agent, 0)
+        return users is not None
+
+    def _found(self, session: Session, prefix: int) -> int:
         """Tokens of a session's context that are still there; they are its request's from now on."""
         if self._cached_tokens > self.engine.scheduling.cache_tokens - self.steps.cache_used_tokens:
             self._evict()
-        own = self._cached.pop(key, 0)
+        own = self._cached.pop(session.key, 0)
         self._cached_tokens -= own
-        return own + prefix if own else 0
+        return own + prefix if own and (not prefix or session.agent in self._users) else 0
 
     def _evict(self) -> None:
         room = self.engine.scheduling.cache_tokens - self.steps.cache_used_tokens
         while self._cached and self._cached_tokens > room:
-            self._cached_tokens -= self._cached.popitem(last=False)[1]
+            whose, tokens = self._cached.popitem(last=False)
+            self._cached_tokens -= tokens
+            if isinstance(whose, str):
+                del self._users[whose]
 
     def keep(self, call: Call) -> None:
         """A request is answered: what stays of its context can be found again until the room is needed."""
@@ -225,10 +236,23 @@ class Replica:
         session, shared = call.session, self.engine.shared
         key = session.key
         own = call.history_tokens + session.asks[session.place].kept_tokens
-        if shared:
-            own -= shared.get(session.agent, 0)
+        prefix = shared.get(session.agent, 0) if shared else 0
+        own -= prefix
         if own > 0:
             self._cached_tokens += own - self._cached.pop(key, 0)
             self._cached[key] = own
+        if prefix:
+            self._let_go(session.agent, prefix)
         if self._cached_tokens > self.engine.scheduling.cache_tokens:
             self._evict()
+
+    def _let_go(self, agent: str, prefix: int) -> None:
+        """A request has an agent's prefix no more: with the last one its room is free for others, who take what is older first.
+
+        vLLM and SGLang alike free a request's blocks from its end to its beginning, so a prefix goes after what was built on it.
+        """
+        self._users[agent] -= 1
+        if not self._users[agent]:
+            self.steps.hold(-prefix)
+            self._cached_tokens += prefix
+            self._cached[agent] = prefix

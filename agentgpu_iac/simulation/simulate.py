@@ -13,12 +13,13 @@ from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.fleet import Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
 from agentgpu_iac.simulation.mishaps import NOTHING, Mishaps, Run
+from agentgpu_iac.simulation.opening import OfficeClock, Windows
 from agentgpu_iac.simulation.outcome import SimulationAnswer
-from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings, profile
+from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings
 from agentgpu_iac.simulation.reporting import report
 from agentgpu_iac.simulation.sessions import Ask, Session, Talk, TurnClass
 from agentgpu_iac.simulation.traces import Trace, TraceRequest
-from agentgpu_iac.simulation.volume import session_counts
+from agentgpu_iac.simulation.volume import session_counts, sessions_over_time
 
 _MOST_WARM_UP_S = 900.0
 """Longest time in which sessions begin one after another before anything is measured."""
@@ -60,7 +61,7 @@ def simulate(plan: Plan, asked: Simulation, progress: Progress | None = None) ->
         BadInput: the question has no answer for this plan.
         Infeasible: nothing of the plan can be simulated, or more is asked of it than is ever answered.
     """
-    agents, warnings = _simulated(plan)
+    agents, warnings = _simulated(plan, has_clock=asked.trace is None and asked.traffic == "office-day")
     tiers = tiers_by_agent(plan.workloads)
     names = {agent.deployment for agent in agents}
     deployments = {
@@ -74,7 +75,7 @@ def simulate(plan: Plan, asked: Simulation, progress: Progress | None = None) ->
     return _on_trace(plan, asked, asked.trace, deployments, measures, warnings, progress)
 
 
-def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
+def _simulated(plan: Plan, *, has_clock: bool) -> tuple[list[AgentPlan], list[str]]:
     """Agents that can be simulated, and why others are not."""
     tiers = tiers_by_agent(plan.workloads)
     found, warnings = [], []
@@ -91,8 +92,13 @@ def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
         raise Infeasible(f"{plan.stack}: nothing can be simulated{hint}\n" + "\n".join(warnings))
     shown = {agent.deployment for agent in found}
     for name, workloads in tiers.items():
-        if name in shown and any(tier.open_hours for tier in workloads):
-            warnings.append(f"{name}: its schedule is not followed; its baseline runs all the time")
+        hours = workloads[0].open_hours
+        if name in shown and hours is not None and not has_clock:
+            warnings.append(
+                f"{name}: this traffic has no clock, so its schedule's hours are taken to be open all the time"
+            )
+        elif name in shown and hours is not None and not Windows(hours).spans(HOURS["office-day"]):
+            warnings.append(f"{name}: its schedule is closed from 08:00 to 18:00 on a Monday, so nothing is sent to it")
         if name in shown and workloads[0].attention_data_parallel_size > 1:
             warnings.append(f"{name}: attention groups are counted as one pool of seats and cache")
     return found, warnings
@@ -170,7 +176,13 @@ def _on_sessions(
         plan,
         deployments,
         measures,
-        Run(warm_ms=warm_s * 1000, end_ms=(warm_s + hours * 3600) * 1000, seed=asked.seed, mishaps=asked.mishaps),
+        Run(
+            warm_ms=warm_s * 1000,
+            end_ms=(warm_s + hours * 3600) * 1000,
+            seed=asked.seed,
+            mishaps=asked.mishaps,
+            clock=OfficeClock(warm_ms=warm_s * 1000) if asked.traffic == "office-day" else None,
+        ),
         progress=progress,
         follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
     )
@@ -179,8 +191,7 @@ def _on_sessions(
     started = {each.agent for agent in agents if agent.talk is not None for each in agent.talk.fan_out}
     for agent in agents:
         normal, peak = session_counts(agent, deployments[agent.deployment].baseline, is_started=agent.name in started)
-        assert agent.talk is not None  # noqa: S101 - of those that are simulated
-        points = profile(asked.traffic, normal=normal, peak=peak, ramp_s=agent.talk.traffic.ramp_s, hours=hours)
+        points = sessions_over_time(agent, deployments[agent.deployment].baseline, asked.traffic, (normal, peak), hours)
         chance = Random(f"{asked.seed}/{agent.name}/begin")
         for at_s, slot, opens in _from_the_start(points):
             when_s = warm_s + at_s if at_s else warm_s * chance.random()

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from agentgpu_iac.plan import AgentPlan, Plan, Workload
+from agentgpu_iac.simulation.opening import Windows, within
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, HOURS, Point, Traffic, least_hours, profile
 
 _HALVINGS: Final = 20
@@ -28,6 +29,18 @@ def session_counts(agent: AgentPlan, baseline: Workload, *, is_started: bool) ->
     return normal, peak
 
 
+def sessions_over_time(
+    agent: AgentPlan, baseline: Workload, traffic: Traffic, counts: tuple[float, float], hours: float
+) -> tuple[Point, ...]:
+    """An agent's sessions, of (normal, peak) ones; on an ``office-day`` within the hours in which its deployment is open."""
+    assert agent.talk is not None  # noqa: S101 - of those that are simulated
+    normal, peak = counts
+    points = profile(traffic, normal=normal, peak=peak, ramp_s=agent.talk.traffic.ramp_s, hours=hours)
+    if traffic != "office-day" or baseline.open_hours is None:
+        return points
+    return within(points, Windows(baseline.open_hours).spans(hours))
+
+
 def expected_requests(plan: Plan, traffic: Traffic, hours: float) -> float:
     """Requests of the measured time, if all are answered at the plan's pace; sub-agents' by their own sessions."""
     baselines = {each.agent: each for each in plan.workloads if each.tier == "baseline"}
@@ -39,7 +52,7 @@ def _of_agent(agent: AgentPlan, baselines: Mapping[str, Workload], traffic: Traf
     if agent.talk is None or baseline.pace is None:
         return 0.0
     normal, peak = session_counts(agent, baseline, is_started=False)
-    points = profile(traffic, normal=normal, peak=peak, ramp_s=agent.talk.traffic.ramp_s, hours=hours)
+    points = sessions_over_time(agent, baseline, traffic, (normal, peak), hours)
     found = _session_s(points, hours * 3600) / (baseline.pace.request_s + baseline.pace.pause_s)
     if traffic == "cron":
         turns = baseline.pace.conversation_s / (baseline.pace.request_s + baseline.pace.pause_s)

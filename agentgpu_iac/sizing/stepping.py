@@ -93,6 +93,7 @@ class Asked:
         "prompt_tokens",
         "read_tokens",
         "sent_ms",
+        "shared_tokens",
         "slot",
         "to_read",
     )
@@ -104,6 +105,7 @@ class Asked:
         prompt_tokens: int,
         output_tokens: int,
         cached_tokens: int = 0,
+        shared_tokens: int = 0,
         sent_ms: float = 0.0,
         slot: int = 0,
     ) -> None:
@@ -114,6 +116,8 @@ class Asked:
         self.prompt_tokens = max(1, prompt_tokens)
         """To be read, the cached prefix left out."""
         self.cached_tokens = cached_tokens
+        self.shared_tokens = shared_tokens
+        """Of both, what lies in the cache once for several requests: it takes no more room for this one (``Steps.hold``)."""
         self.output_tokens = max(1, output_tokens)
         self.slot = slot
         """Which of the client's slots asked."""
@@ -216,6 +220,11 @@ class Steps:
         """Steps take another time from now on: what was known of the next ones is forgotten."""
         self._stretch = None
 
+    def hold(self, tokens: int) -> None:
+        """So many tokens of the cache are held for several requests together from now on; fewer, where it is below nothing."""
+        self.cache_used_tokens += tokens
+        self._stretch = None
+
     def unfinished(self) -> list[Asked]:
         """All that runs and waits here: what is lost when the replica is."""
         return [*(asked for asked in self._order if asked.ends_at >= 0), *self._waiting, *self._coming]
@@ -261,7 +270,7 @@ class Steps:
             budget -= self._decoding
         while self._waiting and budget > 0 and self.running < rules.seats:
             asked = self._waiting[0]
-            need = asked.cached_tokens + asked.to_read + rules.fixed_tokens
+            need = asked.cached_tokens + asked.to_read - asked.shared_tokens + rules.fixed_tokens
             if rules.keeps_room_for_output:
                 need += asked.output_tokens
             if self.running and self.cache_used_tokens + need > rules.cache_tokens:
@@ -281,7 +290,7 @@ class Steps:
         """Tokens of the cache that a request takes when it is let in."""
         rules = self._rules
         answer = asked.output_tokens if rules.keeps_room_for_output else 0
-        return asked.cached_tokens + asked.to_read + rules.fixed_tokens + answer
+        return asked.cached_tokens + asked.to_read - asked.shared_tokens + rules.fixed_tokens + answer
 
     def _is_full_for(self, asked: Asked) -> bool:
         """Whether the cache has no room for one more; a request that is alone is let in whatever it takes."""
@@ -401,7 +410,7 @@ class Steps:
             context = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens + (count - target)
             self._contexts -= context
             if grows:
-                asked.held = context + self._rules.fixed_tokens
+                asked.held = context - asked.shared_tokens + self._rules.fixed_tokens
             finished.append(self._finish(asked))
         return finished
 
@@ -453,7 +462,7 @@ class Steps:
                 self._decoding -= 1
                 held = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens - left
                 self._contexts -= held
-                asked.held = held + self._rules.fixed_tokens
+                asked.held = held - asked.shared_tokens + self._rules.fixed_tokens
                 asked.to_read = asked.prompt_tokens + got
             asked.read_tokens = 0
             asked.ends_at = math.inf

@@ -190,6 +190,11 @@ def uncovered(inner: OpenHours, outer: OpenHours) -> int | None:
     return None
 
 
+def apart_minutes(timezone: str, other: str) -> int:
+    """How far a zone's clock is ahead of another one's, in minutes, in the middle of January."""
+    return _offset(timezone, _SAMPLES[0]) - _offset(other, _SAMPLES[0])
+
+
 def in_words(minute: int) -> str:
     """A minute of the week as people say it."""
     return f"{DAYS[minute // DAY % 7]} {minute % DAY // 60:02}:{minute % 60:02}"

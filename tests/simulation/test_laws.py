@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.outcome import SimulationAnswer
+from agentgpu_iac.simulation.sessions import Session
 from agentgpu_iac.simulation.simulate import Simulation, simulate
 from tests.simulation import fleets
 
@@ -51,6 +53,17 @@ def test_more_replicas_are_never_worse(trace):
         for count in (1, 8)
     ]
     assert means[1] <= means[0] * 1.01
+
+
+def test_a_router_without_sessions_takes_one_replica_after_another():
+    """Found by reading: the turn was only counted where every replica refused, so the first one got all."""
+    plan = fleets.with_replicas(fleets.small_plan(), 3)
+    routing = plan.workloads[0].routing.model_copy(update={"policy": "round-robin"})
+    there = Deployment(plan, fleets.changed(plan, routing=routing).workloads, 1, shared={})
+    for _ in range(3):
+        there.enter(there.add("baseline", 0.0, 0.0))
+    session = Session("a", (), 7)
+    assert [next(there.tries(session)).number for _ in range(6)] == [0, 1, 2, 0, 1, 2]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
