@@ -208,7 +208,9 @@ class Repository(Project):
         self.backend = home / "backend"
         self.backend.mkdir(parents=True)
         self.environment = surroundings(home, self.backend, plugins, python)
-        del self.environment["PYTHONDONTWRITEBYTECODE"]  # else each program compiles the wheel and the providers' libraries anew
+        del self.environment[
+            "PYTHONDONTWRITEBYTECODE"
+        ]  # else each program compiles the wheel and the providers' libraries anew
         self._cli = tool("pulumi")
 
 
