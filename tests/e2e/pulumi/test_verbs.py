@@ -6,14 +6,16 @@ in the suites of the targets.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import SMALL, Answer
-from tests.e2e.processes import PATIENCE_S
+from tests.e2e.processes import PATIENCE_S, end, start
 from tests.e2e.pulumi.cli import ROOT, STACK, Project
 
 PROGRAM = """
@@ -123,5 +125,38 @@ def test_a_failure_is_a_sentence_and_the_next_up_goes_on(project: Project) -> No
     assert "Traceback" not in failed.err
     assert made(project) == {"first"}
     held(project, "refuse-second").unlink()
+    assert agentgpu(project, "up", "--yes").code == 0
+    assert made(project) == {"first", "second"}
+
+
+def test_who_is_stopped_keeps_what_had_begun(project: Project, tmp_path: Path) -> None:
+    held(project, "hold-first").touch()
+    log = tmp_path / "up.log"
+    with log.open("w", encoding="utf-8") as file:
+        process = start(
+            command("up", "--yes"),
+            cwd=project.folder,
+            env=project.environment | {"PYTHONPATH": str(ROOT)},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while not held(project, "begun-first").exists():
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        while "Stopping" not in log.read_text(encoding="utf-8"):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        held(project, "hold-first").unlink()
+        code = process.wait(PATIENCE_S)
+    finally:
+        end(process)
+    said = log.read_text(encoding="utf-8")
+    assert code not in (0, -signal.SIGINT), said
+    assert "Stopped. What was made is in the state; agentgpu up goes on from there." in said
+    assert not held(project, "begun-second").exists()
     assert agentgpu(project, "up", "--yes").code == 0
     assert made(project) == {"first", "second"}
