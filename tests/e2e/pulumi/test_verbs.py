@@ -6,7 +6,6 @@ in the suites of the targets.
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -130,8 +129,7 @@ def test_a_failure_is_a_sentence_and_the_next_up_goes_on(project: Project) -> No
     assert made(project) == {"first", "second"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_is_stopped_keeps_what_had_begun(project: Project, number: signal.Signals, tmp_path: Path) -> None:
+def test_who_is_stopped_keeps_what_had_begun(project: Project, tmp_path: Path) -> None:
     held(project, "hold-first").touch()
     log = tmp_path / "up.log"
     with log.open("w", encoding="utf-8") as file:
@@ -148,7 +146,7 @@ def test_who_is_stopped_keeps_what_had_begun(project: Project, number: signal.Si
             assert process.poll() is None, log.read_text(encoding="utf-8")
             assert time.monotonic() < until
             time.sleep(0.1)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         while "Stopping" not in log.read_text(encoding="utf-8"):
             assert time.monotonic() < until
             time.sleep(0.1)
@@ -157,26 +155,8 @@ def test_who_is_stopped_keeps_what_had_begun(project: Project, number: signal.Si
     finally:
         end(process)
     said = log.read_text(encoding="utf-8")
-    assert code not in (0, -number), said
+    assert code not in (0, -signal.SIGINT), said
     assert "Stopped. What was made is in the state; agentgpu up goes on from there." in said
     assert not held(project, "begun-second").exists()
     assert agentgpu(project, "up", "--yes").code == 0
     assert made(project) == {"first", "second"}
-
-
-def test_what_is_wrong_is_told_before_anything_is_made(project: Project) -> None:
-    project.environment["PULUMI_CONFIG_PASSPHRASE"] = "another"
-    wrong = agentgpu(project, "up", "--yes")
-    assert wrong.code != 0
-    assert "the passphrase does not open the secrets of this Pulumi stack" in wrong.err
-    del project.environment["PULUMI_CONFIG_PASSPHRASE"]
-    missing = agentgpu(project, "up", "--yes")
-    assert missing.code != 0
-    assert "the passphrase that opens the secrets of this Pulumi stack is missing" in missing.err
-    del project.environment["PULUMI_BACKEND_URL"]
-    nowhere = agentgpu(project, "preview")
-    assert (nowhere.code, "Pulumi is logged in nowhere" in nowhere.err) == (3, True), nowhere.err
-    for answer in (wrong, missing, nowhere):
-        assert "Traceback" not in answer.err
-        assert not json.dumps(answer.err).count("goes on from there")
-    assert not held(project, "begun-first").exists()
