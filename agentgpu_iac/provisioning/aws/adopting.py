@@ -142,8 +142,13 @@ def _by_stem(kind: str, stem: str, inputs: Inputs) -> tuple[str | None, str | No
         case "aws:eks/nodeGroup:NodeGroup":
             cluster = str(inputs.get("clusterName", _UNKNOWN))
             query = f"nodegroups[?starts_with(@, '{stem}')]"
-            words = ("eks", "list-nodegroups", "--cluster-name", cluster, "--query", query)
-            return (None, None, None) if cluster == _UNKNOWN else (_aws(*words), f"{cluster}:{{}}", pattern)
+            if cluster == _UNKNOWN:
+                return None, None, None
+            return (
+                _aws("eks", "list-nodegroups", "--cluster-name", cluster, "--query", query),
+                f"{cluster}:{{}}",
+                pattern,
+            )
         case "aws:iam/role:Role":
             query = f"Roles[?starts_with(RoleName, '{stem}')].RoleName"
             return _aws("iam", "list-roles", "--query", query), None, pattern

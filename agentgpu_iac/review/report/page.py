@@ -22,9 +22,10 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.templates import template_folder
 from agentgpu_iac.review.report.drawing import draw
 from agentgpu_iac.review.report.figure import Figure, Key
+from agentgpu_iac.review.report.parts import Part
 from agentgpu_iac.review.report.tables import Grid
 from agentgpu_iac.review.report.traffic import simulation_parts
-from agentgpu_iac.review.report.view import Part, report
+from agentgpu_iac.review.report.view import report
 from agentgpu_iac.review.simulation_view import simulation_headline
 from agentgpu_iac.simulation.outcome import SimulationAnswer
 
