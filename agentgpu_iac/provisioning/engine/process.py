@@ -65,27 +65,29 @@ class Engine(automation.PulumiCommand):
         on_error: Callable[[str], Any] | None = None,
     ) -> automation.CommandResult:
         """Run a command to its end, whoever wants to stop us meanwhile. Raises CommandFailed."""
-        with subprocess.Popen(  # noqa: S603 - words of ours, no shell
-            (self.command, "--non-interactive", *args),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
-            encoding="utf-8",
-            errors="replace",
-            process_group=0,
-        ) as process:
+        with (
+            self._told_to_stop() as begun,
+            subprocess.Popen(  # noqa: S603 - words of ours, no shell
+                (self.command, "--non-interactive", *args),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+                encoding="utf-8",
+                errors="replace",
+                process_group=0,
+            ) as process,
+        ):
             assert process.stdout is not None  # noqa: S101 - PIPE
             assert process.stderr is not None  # noqa: S101 - PIPE
-            with self._told_to_stop(process):
-                readers = [
-                    _Reader(stream, heard)
-                    for stream, heard in ((process.stdout, on_output), (process.stderr, on_error))
-                ]
-                for reader in readers:
-                    reader.join()
-                code = process.wait()
+            begun(process)
+            readers = [
+                _Reader(stream, heard) for stream, heard in ((process.stdout, on_output), (process.stderr, on_error))
+            ]
+            for reader in readers:
+                reader.join()
+            code = process.wait()
         stdout, stderr = (reader.text for reader in readers)
         result = automation.CommandResult(stdout=stdout, stderr=stderr, code=code)
         if code:
@@ -93,21 +95,36 @@ class Engine(automation.PulumiCommand):
         return result
 
     @contextmanager
-    def _told_to_stop(self, process: subprocess.Popen[str]) -> Iterator[None]:
-        """Hand on to the engine whatever shall end us, and stay until it has ended."""
+    def _told_to_stop(self) -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+        """Hand on to the engine, once it has begun, whatever shall end us, and stay until it has ended.
+
+        It begins under our handlers: a signal that we were started to ignore, as shells start what runs in the background, it
+        would ignore too, and could not be told to stop.
+        """
+        running: list[subprocess.Popen[str]] = []
         if threading.current_thread() is not threading.main_thread():
-            yield
+            yield running.append
             return
+        stops = self.stops
+
+        def tell() -> None:
+            for process in running:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
 
         def hand_on(_number: int, _frame: object) -> None:
             self.stops += 1
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+            tell()
             self._stopping(self.stops)
+
+        def begun(process: subprocess.Popen[str]) -> None:
+            running.append(process)
+            if self.stops > stops:
+                tell()
 
         before = {number: signal.signal(number, hand_on) for number in _STOPS}
         try:
-            yield
+            yield begun
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

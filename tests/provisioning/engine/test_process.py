@@ -67,3 +67,12 @@ def test_who_stops_us_stops_it_once_and_gets_its_exit_code(folder: Path, number:
     assert (failed.value.code, failed.value.said) == (7, "told")
     assert (told, engine.stops) == ([1], 1)
     assert signal.getsignal(number) is handler
+
+
+def test_it_can_be_stopped_where_we_were_started_in_the_background(folder: Path) -> None:
+    """A shell has what it starts in the background ignore SIGINT, and what that starts would ignore it as well."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        test_who_stops_us_stops_it_once_and_gets_its_exit_code(folder, signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
