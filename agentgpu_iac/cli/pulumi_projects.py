@@ -93,9 +93,7 @@ def adopt(
     ] = Path("import.json"),
     ident: Annotated[
         list[str] | None,
-        typer.Option(
-            "--id", help="Id of something that has another name, as NAME=ID or TYPE::NAME=ID.", metavar="NAME=ID"
-        ),
+        typer.Option("--id", help="Id of something that has another name, as NAME=ID or TYPE::NAME=ID.", metavar="ID"),
     ] = None,
     ask: Annotated[
         bool, typer.Option("--ask/--no-ask", help="Whether the aws command is asked what is there; else listed.")
@@ -113,18 +111,18 @@ def adopt(
     source = source_of(preview)
     wanted = read_preview(json_of(read_file(preview, MOST_TEXT_BYTES), source), source)
     ids = named_ids(wanted, ident or (), "--id")
-    open_ones = [one for one in wanted.wanted if one.place not in ids]
+    open_ones = [thing for thing in wanted.wanted if thing.place not in ids]
     if not ask:
-        for one in open_ones:
-            say(f"{one.place}\n  {one.look_up or 'hangs on ids that are not known before others are imported'}")
+        for thing in open_ones:
+            say(f"{thing.place}\n  {thing.look_up or 'hangs on ids that are not known before others are imported'}")
     else:
         look = asking(wanted.settings)
-        for one in open_ones:
-            found = one.ids(look(one.look_up)) if one.look_up is not None else ()
+        for thing in open_ones:
+            found = thing.ids(look(thing.look_up)) if thing.look_up is not None else ()
             if len(found) == 1:
-                ids[one.place] = found[0]
+                ids[thing.place] = found[0]
             elif found:
-                tell(f"{one.place} may be any of {', '.join(found)}: say which with --id '{one.place}=ID'")
+                tell(f"{thing.place} may be any of {', '.join(found)}: say which with --id '{thing.place}=ID'")
     if not ids:
         tell(f"Nothing of {len(wanted.wanted)} things is known to be there: nothing to import.")
         return

@@ -396,7 +396,7 @@ def test_a_drawing_keeps_shapes_and_words_alone() -> None:
 
 def test_a_drawing_says_what_it_shows(page: str) -> None:
     found = parsed(page)
-    assert len(found.css("figure svg")) == 6
+    assert len(found.css("figure svg")) == 9
     for figure in found.css("figure"):
         svg = figure.css_first("svg")
         assert svg.attributes["role"] == "img"

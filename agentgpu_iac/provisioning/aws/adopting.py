@@ -178,7 +178,7 @@ def named_ids(preview: Preview, given: Iterable[str], source: str) -> dict[str, 
     found: dict[str, str] = {}
     for each in given:
         name, equals, ident = each.partition("=")
-        meant = [one.place for one in preview.wanted if name in (one.name, one.place)]
+        meant = [thing.place for thing in preview.wanted if name in (thing.name, thing.place)]
         if not equals or not ident:
             raise BadInput.one(source, f"{each!r} names no id", hint="write NAME=ID, or TYPE::NAME=ID")
         if len(meant) != 1:
@@ -191,12 +191,12 @@ def named_ids(preview: Preview, given: Iterable[str], source: str) -> dict[str, 
 
 def import_file(preview: Preview, ids: Mapping[str, str]) -> dict[str, Any]:
     """What ``pulumi import --file`` reads: what has an id (``ids``, by place), below its components."""
-    taken = [one for one in preview.wanted if one.place in ids]
+    taken = [thing for thing in preview.wanted if thing.place in ids]
     table: dict[str, str] = {}
     keys: dict[str, str] = {}
     components: dict[str, dict[str, Any]] = {}
-    for one in taken:
-        for urn in _line(preview, one.parent):
+    for thing in taken:
+        for urn in _line(preview, thing.parent):
             if urn in keys:
                 continue
             keys[urn] = f"parent{len(keys)}"
@@ -213,13 +213,13 @@ def import_file(preview: Preview, ids: Mapping[str, str]) -> dict[str, Any]:
             *components.values(),
             *(
                 {
-                    "type": one.resource_type,
+                    "type": thing.resource_type,
                     "name": f"resource{number}",
-                    "logicalName": one.name,
-                    **_below(keys, one.parent),
-                    "id": ids[one.place],
+                    "logicalName": thing.name,
+                    **_below(keys, thing.parent),
+                    "id": ids[thing.place],
                 }
-                for number, one in enumerate(taken)
+                for number, thing in enumerate(taken)
             ),
         ],
     }

@@ -44,7 +44,9 @@ def changed(resource: Recorded, path: tuple[str | int, ...], value: Any) -> Reco
 @pytest.mark.parametrize("name", [*SCENES, *OPTIONS, *CHOICES])
 def test_the_provider_accepts_and_plans_every_resource(name: str, provider: Bridge) -> None:
     resources = [resource for resource in scene(name).resources if resource.is_aws]
-    assert resources
+    assert resources or "existing karpenter" in name, (
+        "a Karpenter that is there makes the nodes: nothing of AWS is ours"
+    )
     found = {f"{one.token} {one.name}": said for one in resources if (said := provider.complaints(one))}
     assert found == {}
 
