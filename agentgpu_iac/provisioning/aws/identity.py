@@ -82,9 +82,9 @@ def profile_faults() -> Iterator[Fault]:
 def credential_faults() -> Iterator[Fault]:
     """Credentials that are missing, have expired or may not assume the role that they should.
 
-    Pulumi's SDK ends a program whose first look-up failed, in the provider's words; so this asks before it. Nobody is asked where
-    the provider is told not to ask either (``aws:skipCredentialsValidation``) or asks somebody else (``aws:endpoints``). Where AWS
-    is not reached, nothing is held against the credentials.
+    Pulumi's SDK ends a program whose first look-up failed, in the provider's words; so this asks before it. Nobody is asked
+    where the provider is told not to ask either (``aws:skipCredentialsValidation``) or asks somebody else (``aws:endpoints``).
+    Where AWS is not reached, nothing is held against the credentials.
     """
     config = pulumi.Config("aws")
     if config.get_bool("skipCredentialsValidation") or config.get("endpoints"):
