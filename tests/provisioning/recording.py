@@ -16,6 +16,7 @@ import pulumi
 import pulumi_aws
 from pulumi.runtime.settings import get_root_resource
 
+from agentgpu_iac.errors import Fault
 from agentgpu_iac.provisioning.aws import existing_cluster, health, quotas
 from agentgpu_iac.provisioning.aws import program as program_of_aws
 from tests.provisioning.there import There
@@ -191,9 +192,11 @@ def record(
     quota: quotas.Ask = lambda _: None,
     endpoint_zones: Mapping[str, frozenset[str]] = MappingProxyType({}),
     there: There | None = None,
+    credentials: Callable[[], Iterator[Fault]] = lambda: iter(()),
 ) -> Recording:
     """Run the program to its end and return what it asked for. ``ask`` answers for EKS, ``quota`` for Service Quotas,
-    ``endpoint_zones`` for EC2 of who serves where, ``there`` for what stands in the account already."""
+    ``endpoint_zones`` for EC2 of who serves where, ``there`` for what stands in the account already, ``credentials`` for what
+    is wrong with them."""
     recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
     with (
         _event_loops(),
@@ -201,6 +204,7 @@ def record(
         patch.object(health, "asking", lambda _: ask),
         patch.object(quotas, "asking", lambda: quota),
         patch.object(program_of_aws, "zones_of_services", lambda *_: endpoint_zones),
+        patch.object(program_of_aws, "credential_faults", credentials),
     ):
         pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
         get_root_resource().outputs.clear()  # the root resource outlives a run

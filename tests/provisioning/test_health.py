@@ -160,6 +160,7 @@ def test_eks_is_asked_as_whom_the_provider_acts(monkeypatch: pytest.MonkeyPatch,
 
 def test_roles_are_assumed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     assumed: list[tuple[str, str]] = []
+    regions: list[str] = []
 
     class Session:
         def __init__(self, profile: str | None = None) -> None:
@@ -168,7 +169,8 @@ def test_roles_are_assumed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) 
         def set_credentials(self, access_key: str, secret_key: str, token: str | None) -> None:
             self.key = access_key
 
-        def create_client(self, service: str) -> Any:
+        def create_client(self, service: str, region_name: str, **_: object) -> Any:
+            regions.append(region_name)
             return self
 
         def assume_role(self, **wanted: str) -> Any:
@@ -176,7 +178,9 @@ def test_roles_are_assumed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) 
             return {"Credentials": {"AccessKeyId": wanted["RoleArn"], "SecretAccessKey": "s", "SessionToken": "t"}}
 
     monkeypatch.setattr(botocore.session, "Session", Session)
-    pulumi.runtime.set_all_config({"aws:assumeRoles": json.dumps([{"roleArn": "one"}, {"roleArn": "two"}])})
+    roles = json.dumps([{"roleArn": "one"}, {"roleArn": "two"}])
+    pulumi.runtime.set_all_config({"aws:region": REGION, "aws:assumeRoles": roles})
     assert session().key == "two"
+    assert regions == [REGION, REGION]
     assert assumed == [("first", "one"), ("one", "two")]
     pulumi.runtime.set_all_config({})

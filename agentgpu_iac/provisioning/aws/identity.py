@@ -7,11 +7,39 @@ from typing import Any, Final
 
 import botocore.session
 import pulumi
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    InvalidConfigError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from agentgpu_iac.errors import Fault, did_you_mean
 from agentgpu_iac.provisioning.faults import CONFIGURATION
 
 _SESSION: Final = "agentgpu"
+_PATIENCE: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+_WAYS: Final = (
+    "pulumi config set aws:profile NAME; or in the environment AWS_PROFILE, or AWS_ACCESS_KEY_ID with "
+    "AWS_SECRET_ACCESS_KEY; aws sso login renews a sign-on"
+)
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
+_WORTHLESS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""AWS's codes for credentials that nobody is known by any more, or ever was."""
 
 
 class Unanswered(Exception):
@@ -29,7 +57,8 @@ def session() -> Any:
         wanted = {"RoleArn": role["roleArn"], "RoleSessionName": role.get("sessionName") or _SESSION}
         if external := role.get("externalId"):
             wanted["ExternalId"] = external
-        given = session.create_client("sts").assume_role(**wanted)["Credentials"]
+        sts = session.create_client("sts", region_name=config.get("region"), config=_PATIENCE)
+        given = sts.assume_role(**wanted)["Credentials"]
         session = botocore.session.Session()
         session.set_credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
     return session
@@ -48,6 +77,59 @@ def profile_faults() -> Iterator[Fault]:
             message=f"there is no AWS profile {wanted!r} on this machine",
             hint=near or "aws configure list-profiles names those that there are",
         )
+
+
+def credential_faults() -> Iterator[Fault]:
+    """Credentials that are missing, have expired or may not assume the role that they should.
+
+    Pulumi's SDK ends a program whose first look-up failed, in the provider's words; so this asks before it. Nobody is asked
+    where the provider is told not to ask either (``aws:skipCredentialsValidation``) or asks somebody else (``aws:endpoints``).
+    Where AWS is not reached, nothing is held against the credentials.
+    """
+    config = pulumi.Config("aws")
+    if config.get_bool("skipCredentialsValidation") or config.get("endpoints"):
+        return
+    try:
+        acting = session()
+        if acting.get_scoped_config().get("mfa_serial"):  # it would ask for a code on the terminal
+            return
+        found = acting.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        found.get_frozen_credentials()
+        acting.create_client("sts", region_name=config.get("region"), config=_PATIENCE).get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        yield from _credential_fault(error)
+
+
+def _credential_fault(error: Exception) -> Iterator[Fault]:
+    """What is wrong with the credentials; nothing where the error says nothing of them."""
+    profile = pulumi.Config("aws").get("profile")
+    source, path = (CONFIGURATION, "aws:profile") if profile else ("environment", "AWS credentials")
+    match error:
+        case NoCredentialsError():
+            message, hint = "there are no AWS credentials on this machine", _WAYS
+            message = f"the AWS profile {profile!r} has no credentials" if profile else message
+        case SSOError() | TokenRetrievalError():
+            message = f"the sign-on to AWS is missing or has ended: {error}"
+            hint = f"aws sso login --profile {profile}" if profile else "aws sso login"
+        case ClientError():
+            answer = error.response.get("Error", {})
+            said, code = f"{answer.get('Code')}: {answer.get('Message')}", answer.get("Code")
+            if code in _WORTHLESS:
+                message, hint = f"AWS does not take these credentials: {said}", _WAYS
+            elif code in _DENIED and error.operation_name.startswith("AssumeRole"):
+                path = "aws:assumeRoles" if _assumed_roles() else path
+                source = CONFIGURATION if _assumed_roles() else source
+                message = f"the role may not be assumed: {said}"
+                hint = "the role's trust policy must name who asks, who must be allowed sts:AssumeRole on it"
+            else:
+                return
+        case CredentialRetrievalError() | PartialCredentialsError() | InvalidConfigError() | ConfigParseError():
+            message, hint = f"there are no AWS credentials to be had: {error}", _WAYS
+        case _:
+            return
+    yield Fault(source=source, path=path, message=message, hint=hint)
 
 
 def acting_role() -> str | None:

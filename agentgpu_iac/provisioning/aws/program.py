@@ -28,6 +28,7 @@ from agentgpu_iac.provisioning.aws.existing_network import (
 from agentgpu_iac.provisioning.aws.existing_settings import WHOSE, moved_faults, whose
 from agentgpu_iac.provisioning.aws.foreign import foreign_faults
 from agentgpu_iac.provisioning.aws.health import check_health
+from agentgpu_iac.provisioning.aws.identity import credential_faults
 from agentgpu_iac.provisioning.aws.interface_endpoints import (
     IMAGE_SERVICES,
     JOIN_SERVICES,
@@ -421,7 +422,7 @@ def check(plan: Plan, settings: Settings) -> None:
             way_out=settings.way_out,
         ),
         *policy_faults(plan),
-    ]
+    ] or [*credential_faults()]
     if faults:
         raise BadInput(faults)
 

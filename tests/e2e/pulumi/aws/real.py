@@ -30,6 +30,8 @@ class RealAccount(Account):
     def __init__(self, folder: Path, front: Front, spec: str) -> None:
         super().__init__(folder, front.endpoint, spec)
         self.front = front
+
+    def _configure(self) -> None:
         self.project.config("aws:s3UsePathStyle", "true")
 
     def _provider(self, endpoint: str) -> dict[str, str]:
