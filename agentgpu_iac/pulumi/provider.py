@@ -39,7 +39,7 @@ class Components(ComponentProvider):
         try:
             made = _MAKERS[kind](name, self.map_inputs(inputs, shape), options)
         except (AgentGpuError, pulumi.RunError) as error:
-            raise InputPropertiesError(str(error)) from None
+            raise InputPropertiesError(str(error), []) from None  # without a list Pulumi's server fails itself (3.272)
         return ConstructResult(made.urn, self.get_state(made, shape))
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from pulumi.errors import InputPropertiesError
+from pulumi.provider.server import ProviderServicer
+
 from agentgpu_iac import __version__
 from agentgpu_iac.pulumi.provider import Components
 
@@ -38,3 +42,12 @@ def test_the_schema_of_the_components() -> None:
         assert all(
             each.get("description") for each in (*one["inputProperties"].values(), *one.get("properties", {}).values())
         )
+
+
+def test_what_is_wrong_reaches_the_engine_as_a_sentence() -> None:
+    """Pulumi's server makes no answer of an error without a list, and fails itself."""
+    with pytest.raises(InputPropertiesError, match=r"missing\.json") as caught:
+        Components().construct("agents", "agentgpu:index:AgentStack", {"plan": "missing.json"})
+    server = ProviderServicer(Components(), [], "127.0.0.1:9")
+    status = server.create_grpc_invalid_properties_status(caught.value.message, caught.value.errors)
+    assert status.trailing_metadata
