@@ -71,7 +71,7 @@ def test_text_is_read_back_byte_for_byte(equipped_cluster: ControlPlane, text: s
         assert json.loads(endpoints["data"]["endpoints.json"])["support"]["model"] == text
 
 
-@pytest.mark.parametrize(("word", "caller"), zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
+@pytest.mark.parametrize(("word", "caller"), list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True)))
 def test_names_that_look_like_something_else_stay_names(equipped_cluster: ControlPlane, word: str, caller: str) -> None:
     made = tree_of_text(
         f"""
