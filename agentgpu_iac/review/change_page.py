@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, Tone
+from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.causes import Cause
 from agentgpu_iac.review.change_view import (
     SAME,
     cause_words,
@@ -27,7 +28,7 @@ from agentgpu_iac.review.change_view import (
     warning_blocks,
     why_blocks,
 )
-from agentgpu_iac.review.diff import FitChange, PlanDiff
+from agentgpu_iac.review.diff import FitChange, PlanDiff, SecurityChange
 
 _FEW: Final = 3
 """Items of each kind on the page."""
@@ -72,14 +73,12 @@ def _page(found: PlanDiff, before: str, after: str) -> Iterator[Block]:
     yield Listing(items=tuple(costs(found)))
     there = [*_there(found)]
     if found.security:
-        yield Heading(text=f"Look at these first ({len(found.security)})")
-        yield _few(tuple(map(security_words, found.security)), "security")
+        yield from _few("Look at these first", tuple(_together(found.security)), "security")
     yield from _why(found)
     if found.agents:
-        yield Heading(text="Cost by agent")
-        yield money_table("agent", found.agents[:_FEW])
-        if len(found.agents) > _FEW:
-            yield Paragraph(text=f"and {len(found.agents) - _FEW} more agents: money", tone="quiet")
+        shown = _room(len(found.agents))
+        yield Heading(text=_titled("Cost by agent", shown, len(found.agents), "money"))
+        yield money_table("agent", found.agents[:shown])
     yield from _risk(found)
     yield Heading(text="Deeper")
     yield Paragraph(text=f"{'; '.join(f'{topic}: {count}' for topic, count in there)}.")
@@ -89,24 +88,56 @@ def _page(found: PlanDiff, before: str, after: str) -> Iterator[Block]:
     yield Commands(lines=tuple(f"{sides} {word}" for word in words))
 
 
-def _few(items: tuple[str, ...], topic: str) -> Listing:
-    """The first items, each in a line, and where the others are."""
-    left = len(items) - _FEW
-    if left <= 0:
-        return Listing(items=items, one_line=True)
-    tones: list[Tone] = [""] * _FEW
-    return Listing(items=(*items[:_FEW], f"and {left} more: {topic}"), tones=(*tones, "quiet"), one_line=True)
+def _room(count: int) -> int:
+    """How many of so many items are shown: one that alone is left takes no more than the words that it is left."""
+    return count if count <= _FEW + 1 else _FEW
+
+
+def _titled(title: str, shown: int, count: int, topic: str) -> str:
+    """A title that says how many there are, and what to type for the others."""
+    return title if shown >= count else f"{title} ({shown} of {count}; the others: {topic})"
+
+
+def _few(title: str, items: tuple[str, ...], topic: str) -> Iterator[Block]:
+    """The first items, each in a line, under a title that says where the others are."""
+    shown = _room(len(items))
+    yield Heading(text=_titled(title, shown, len(items), topic))
+    yield Listing(items=items[:shown], one_line=True)
+
+
+def _together(changes: Sequence[SecurityChange]) -> Iterator[str]:
+    """A line for what changes alike in several parts of the plan, with how many more those are."""
+    alike: dict[tuple[str, str, str | None, str | None], list[SecurityChange]] = {}
+    for each in changes:
+        part = next((part for part in ("workload", "node pool") if each.where.startswith(f"{part} ")), each.where)
+        alike.setdefault((part, each.field, each.before, each.after), []).append(each)
+    for same in alike.values():
+        where = same[0].where if len(same) == 1 else f"{same[0].where} and {len(same) - 1} more"
+        yield security_words(same[0].model_copy(update={"where": where}))
+
+
+def _caused(causes: Sequence[Cause]) -> Iterator[str]:
+    """A line for what was written alike for several agents."""
+    alike: dict[tuple[str, str | None, str | None], list[Cause]] = {}
+    for each in causes:
+        alike.setdefault((_NAMED.sub("[]", each.what, count=1), each.before, each.after), []).append(each)
+    for same in alike.values():
+        names = ", ".join(found.group(1) for found in (_NAMED.search(each.what) for each in same) if found)
+        yield cause_words(same[0].model_copy(update={"what": _NAMED.sub(f"[{names}]", same[0].what, count=1)}))
+
+
+_NAMED: Final = re.compile(r"(?<=^spec\.agents)\[([a-z0-9-]+)\]")
+"""The agent whose value it is."""
 
 
 def _why(found: PlanDiff) -> Iterator[Block]:
-    """What was changed, and what followed for the deployments that moved most."""
+    """What was changed, and what followed for the deployments that moved most; what it costs has a table of its own."""
     if not found.causes and not found.chains:
         return
-    yield Heading(text="Why")
-    causes = tuple(map(cause_words, found.causes))
-    yield _few(causes or ("nothing that is written, and no fact, is another",), "why")
+    causes = tuple(_caused(found.causes)) or ("nothing that is written, and no fact, is another",)
+    yield from _few("Why", causes, "why")
     for chain in found.chains[:_SHOWN_CHAINS]:
-        yield Paragraph(text=f"{chain.deployment}: {chain_steps(chain, _STEPS)}.")
+        yield Paragraph(text=f"{chain.deployment}: {chain_steps(chain, _STEPS, money=not found.agents)}.")
     if left := [chain.deployment for chain in found.chains[_SHOWN_CHAINS:]]:
         yield Listing(items=(f"and {', '.join(left)}: why",), tones=("quiet",), one_line=True)
 
@@ -115,17 +146,16 @@ def _risk(found: PlanDiff) -> Iterator[Block]:
     """The promises that change most for the worse, and the warnings that come and go."""
     worse = sorted(found.fit, key=lambda each: -_worse(each))
     if worse:
-        yield Heading(text="Against the budgets")
-        yield _promises(worse[:_FEW])
-        if len(worse) > _FEW:
-            yield Paragraph(text=f"and {len(worse) - _FEW} more: promises", tone="quiet")
+        shown = _room(len(worse))
+        yield Heading(text=_titled("Against the budgets", shown, len(worse), "promises"))
+        yield _promises(worse[:shown])
     if found.new_warnings or found.gone_warnings:
         old, new = set(map(_subject, found.gone_warnings)), set(map(_subject, found.new_warnings))
         come = [f"new: {each}" for each in found.new_warnings if _subject(each) not in old]
         go = [f"gone: {each}" for each in found.gone_warnings if _subject(each) not in new]
         stay = len(found.new_warnings) - len(come)
-        yield Heading(text=f"Warnings: {len(come)} come, {len(go)} go, {stay} stay with other words")
-        yield _few((*come, *go), "warnings")
+        title = f"Warnings: {len(come)} come, {len(go)} go, {stay} stay with other words"
+        yield from _few(title, (*come, *go), "warnings")
 
 
 _SUBJECT: Final = re.compile(r"\[[^\]]+\](?: [a-z0-9-]+:)?")

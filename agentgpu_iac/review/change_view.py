@@ -140,11 +140,12 @@ def chain_words(chain: Chain, most: int = _CHAIN_TERMS) -> str:
     return f"{chain.deployment}: because {_because(chain)}: {chain_steps(chain, most)}"
 
 
-def chain_steps(chain: Chain, most: int) -> str:
-    """What followed for a deployment, as many terms as there is room for."""
-    told = [*_told(chain.terms, most)]
+def chain_steps(chain: Chain, most: int, *, money: bool = True) -> str:
+    """What followed for a deployment, as many terms as there is room for; ``money``: what it costs stands among them."""
+    terms = [term for term in chain.terms if money or not _is_money(term)]
+    told = [*_told(terms, most)]
     steps = [f"{term.name} {' -> '.join(_figures(term))}" for term in told]
-    left = len(chain.terms) - len(told)
+    left = len(terms) - len(told)
     more = f" ({left} more terms moved)" if left else ""
     return f"{'; then '.join(steps)}{more}"
 
@@ -178,9 +179,13 @@ def _told(terms: Sequence[Term], most: int) -> Iterator[Term]:
     """The first of those that a sentence tells, and what it costs in the end."""
     names = {name: rank for rank, name in enumerate(_TOLD)}
     ranked = sorted(terms, key=lambda term: (term.name.partition(" of ")[0] not in names, terms.index(term)))
-    money = [term for term in terms if term.name.partition(" of ")[0] == _TOLD[-1]][:1]
+    money = [term for term in terms if _is_money(term)][:1]
     kept = [*[term for term in ranked if term not in money][: most - len(money)], *money]
     yield from (term for term in terms if term in kept)
+
+
+def _is_money(term: Term) -> bool:
+    return term.name.partition(" of ")[0] == _TOLD[-1]
 
 
 def money_blocks(found: PlanDiff) -> Iterator[Block]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan import Plan, Written
 from agentgpu_iac.review.blocks import Block, Commands, plain_text
 from agentgpu_iac.review.change_page import TOPICS, diff_page, topic_view
-from agentgpu_iac.review.diff import FileChanges, diff
+from agentgpu_iac.review.diff import FileChanges, MoneyChange, SecurityChange, diff
 from tests.plans import make_plan, make_security, make_tiered_plan, make_workload
 from tests.review.screens import FOUR_AGENTS, WIDTHS, lines_of
 from tests.review.test_change_view import many
@@ -29,6 +31,43 @@ def test_a_difference_fits_one_screen_however_much_changes(count: int, width: in
     after = after.model_copy(update={"security": make_security(callers=("web",), network_policies=False)})
     page = diff_page(diff(before, after, files=FILES), "a.yaml", "b.yaml")
     assert len(lines_of(page, width)) <= FOUR_AGENTS
+
+
+@pytest.mark.parametrize(
+    ("count", "title"), [(4, "\nCost by agent\n"), (5, "\nCost by agent (3 of 5; the others: money)\n")]
+)
+def test_a_title_says_how_many_are_shown_where_more_than_one_is_left(count: int, title: str) -> None:
+    money = tuple(
+        MoneyChange(
+            name=f"agent-{number}",
+            before_usd_per_month=Decimal(1),
+            after_usd_per_month=Decimal(2),
+        )
+        for number in range(count)
+    )
+    found = diff(make_plan(), make_plan(workloads=(make_workload(max_num_seqs=24),)))
+    assert title in text_of(diff_page(found.model_copy(update={"agents": money}), "a.yaml", "b.yaml"))
+
+
+def test_what_is_written_alike_for_agents_is_one_line() -> None:
+    def plan(value: str, seats: int) -> Plan:
+        paths = [f"spec.agents[{name}].sessions.concurrent" for name in ("a", "b")]
+        written = tuple(Written(path=path, value=value) for path in paths)
+        return make_plan(written=written, workloads=(make_workload(max_num_seqs=seats),))
+
+    text = text_of(diff_page(diff(plan("6", 12), plan("36", 24)), "a.yaml", "b.yaml"))
+    assert "spec.agents[a, b].sessions.concurrent: 6 -> 36" in text
+
+
+def test_a_change_alike_in_several_parts_is_one_line_of_security() -> None:
+    changes = tuple(
+        SecurityChange(where=where, field="image", before="x", after="y", reason="what runs")
+        for where in ("workload a", "workload b", "node pool a")
+    )
+    found = diff(make_plan(), make_plan(workloads=(make_workload(max_num_seqs=24),)))
+    text = text_of(diff_page(found.model_copy(update={"security": changes}), "a.yaml", "b.yaml"))
+    assert "workload a and 1 more: image x -> y (what runs)" in text
+    assert "node pool a: image x -> y (what runs)" in text
 
 
 def test_security_comes_before_money_and_why_before_risk() -> None:
