@@ -285,7 +285,10 @@ class _Loop:
         second = longer(rate * first)
         slope = (second - first) / (first - decode) if first > decode else 0.0
         step = decode + (first - decode) / (1 - (slope if slope < _MOST_LOAD else _MOST_LOAD))
-        step = longer(rate * (step if step < most else most))
+        coming = rate * (step if step < most else most)
+        step = longer(
+            coming if coming < self.others else self.others
+        )  # each other brings one prompt, however long it is
         step = step if step < most else most
         load = 1 - decode / step
         together = rate * step if slots <= 1 else fullest(rate * step, slots)
@@ -293,8 +296,8 @@ class _Loop:
         growth = (load if load < _MOST_LOAD else _MOST_LOAD) * self.shares
         growth = growth if growth < _MOST_GROWTH else _MOST_GROWTH
         spread = added * added * together / (1 - growth * growth)
-        if not self.apart:
-            spread = min(spread, most_variance(decode, step, self.widest_ms))
+        widest = longer(self.others) if self.apart else self.widest_ms
+        spread = min(spread, most_variance(decode, step, widest))
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
         return seen / 2 + self.shares * self.further_ms * came, step, spread
@@ -321,6 +324,11 @@ class _Loop:
         above = excess(low)
         high = low + above
         below = excess(high)
+        for _ in range(_SEARCHES):  # but for the spread of steps, which is greatest before they are full
+            if below <= 0:
+                break
+            low, above, high = high, below, 2 * high
+            below = excess(high)
         for _ in range(_SEARCHES):  # Ridders: false position on an exponential through the middle
             if high - low <= _PRECISION * high or not above or not below:
                 break

@@ -177,6 +177,12 @@ class TestSlower:
         assert few.ttft_ms <= many.ttft_ms * (1 + 1e-9)
         assert few.tpot_ms <= many.tpot_ms * (1 + 1e-9)
 
+    def test_where_prompts_alone_fill_the_steps(self):
+        """Each other brings one prompt: no step is longer than all of them together, however the search for the cycle begins."""
+        asked = Request(prompt_tokens=1.0, context_tokens=30_000.0, output_tokens=1.0)
+        found = [latency.predict(ENGINES["attention-dp"], asked, requests).ttft_ms for requests in range(1, 40)]
+        assert found == sorted(found)
+
     @LAWS
     @given(any_engine, any_request, st.integers(1, 500), st.floats(1, 50_000))
     def test_with_context(self, one, request, sessions, more):
