@@ -86,11 +86,8 @@ Told = Callable[[int, int], None]
 """Told how far planning is: how many deployments are sized, of how many that could be."""
 
 
-def _nobody_is_told(_done: int, _of: int) -> None: ...
-
-
 def make_plan(
-    loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None, *, told: Told = _nobody_is_told
+    loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None, *, told: Told | None = None
 ) -> Plan:
     """Plan an agent stack, in the cheapest of its regions where one cluster must hold it all.
 
@@ -131,7 +128,7 @@ def _make_plan(
     thinking: Sequence[ThinkingChoice],
     catalog: Catalog,
     evaluators: Evaluators,
-    told: Told,
+    told: Told | None,
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
@@ -142,7 +139,8 @@ def _make_plan(
     found: list[AgentFits] = []
     on_sale_alone: list[AgentOptions] = []
     for position, each in enumerate(considered):  # one after the other, while what each asks is still remembered
-        told(position, len(considered))
+        if told is not None:
+            told(position, len(considered))
         found.append(fits(position, each.demand, spec, catalog, on_offer, evaluators))
         on_sale_alone.append(on_sale(found[-1], spec, catalog, {}))
     _require_options(on_sale_alone[: len(demands)], spec)
