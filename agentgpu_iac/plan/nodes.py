@@ -32,7 +32,7 @@ DEVICE_PLUGIN_NAMESPACE = "gpu-operator"
 
 CARD_LABEL = "k8s.amazonaws.com/accelerator"
 """By it the Cluster Autoscaler knows that a new node will offer accelerators once the device plugin runs there. Without it the
-node counts as one that offers none, and another is started for the same pod."""
+node counts as one that offers none, and another is started for the same pod (kubernetes/autoscaler, its page for AWS)."""
 
 CLUSTER_AUTOSCALER = "cluster-autoscaler"
 """ServiceAccount of the Cluster Autoscaler, in kube-system."""

@@ -22,8 +22,8 @@ from agentgpu_iac.provisioning.manifests import values_of
 
 KEY: Final = "agentgpu:charts"
 
-_TAG: Final = re.compile(r"oci://[^:\s]+(?::\d+/[^:\s]+)?:(?P<version>[^:/\s]+)")
-"""An address in a registry with a version at its end; a port before the path is none."""
+_TAG: Final = re.compile(r"oci://[^:@\s]+(?::\d+/[^:@\s]+)?:(?P<version>[^:/@\s]+)")
+"""An address in a registry with a version at its end; a port before the path is none, nor is a digest."""
 
 _ELSEWHERE: Final[Mapping[str, str]] = {"karpenter": "set agentgpu:nodes karpenter and agentgpu:karpenterChart"}
 """Charts that a setting of their own installs, with more than the chart."""
@@ -155,7 +155,7 @@ def _wrong_address(address: object) -> tuple[str, str] | None:
         "": (
             not Path(address).expanduser().exists(),
             f"there is no {address}",
-            "name the folder or the .tgz of a chart, from the folder of Pulumi.yaml",
+            f"name the folder or the .tgz of a chart; it was looked for at {Path(address).expanduser().absolute()}",
         ),
     }
     is_wrong, message, hint = wrong[way if separator else ""]
@@ -165,8 +165,8 @@ def _wrong_address(address: object) -> tuple[str, str] | None:
 def _parts(address: str) -> tuple[str, str | None]:
     """Where Helm finds a chart, and its version where the address has one."""
     tagged = _TAG.fullmatch(address)
-    if tagged is None:
-        return address, None
+    if tagged is None:  # Helm knows no ~
+        return address if "://" in address else str(Path(address).expanduser()), None
     version = tagged["version"]
     return address.removesuffix(f":{version}"), version
 

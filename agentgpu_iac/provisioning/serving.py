@@ -85,13 +85,11 @@ class Serving(pulumi.ComponentResource):
             skip_await=True,
             opts=options,
         )
-        after = pulumi.ResourceOptions(depends_on=[group, *args.operators])
+        # Each answers to the name that it had in the group too: what is there is taken over, not made anew.
+        beside = pulumi.ResourceOptions(depends_on=[group, *args.operators], aliases=[pulumi.Alias(parent=group)])
         for manifest in args.manifests.applied:
             if manifest.is_beside:
-                # It answers to the name that it had in the group too: what is there is taken over, not made anew.
-                was = pulumi.ResourceOptions(aliases=[pulumi.Alias(parent=group)])
-                opts_ = pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(options, after), was)
-                _object(f"{name}:{manifest.place}", manifest, opts_)
+                _object(f"{name}:{manifest.place}", manifest, pulumi.ResourceOptions.merge(options, beside))
         self.register_outputs({})
 
 

@@ -169,6 +169,7 @@ def test_the_configurations_of_shared_accelerators_come_once_their_namespace_doe
     [
         ({"keda": f"{REGISTRY}/keda"}, "node-groups", "names no version"),
         ({"keda": "oci://charts.example.org:5000/keda"}, "node-groups", "names no version"),
+        ({"keda": f"{REGISTRY}/keda@sha256:{'0' * 64}"}, "node-groups", "names no version"),
         ({"keda": "https://charts.example.org/keda"}, "node-groups", "is the address of no chart's version"),
         ({"keda": "http://charts.example.org/keda-1.tgz"}, "node-groups", "http:// is no way to a chart"),
         ({"keda": "file:///etc/passwd"}, "node-groups", "file:// is no way to a chart"),
