@@ -24,7 +24,8 @@ from agentgpu_iac.errors import Fault, did_you_mean
 from agentgpu_iac.provisioning.faults import CONFIGURATION
 
 _SESSION: Final = "agentgpu"
-_PATIENCE: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+PATIENCE: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+"""Nobody waits long for an answer that is good to have."""
 _WAYS: Final = (
     "pulumi config set aws:profile NAME; or in the environment AWS_PROFILE, or AWS_ACCESS_KEY_ID with "
     "AWS_SECRET_ACCESS_KEY; aws sso login renews a sign-on"
@@ -57,7 +58,7 @@ def session() -> Any:
         wanted = {"RoleArn": role["roleArn"], "RoleSessionName": role.get("sessionName") or _SESSION}
         if external := role.get("externalId"):
             wanted["ExternalId"] = external
-        sts = session.create_client("sts", region_name=config.get("region"), config=_PATIENCE)
+        sts = session.create_client("sts", region_name=config.get("region"), config=PATIENCE)
         given = sts.assume_role(**wanted)["Credentials"]
         session = botocore.session.Session()
         session.set_credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
@@ -97,7 +98,7 @@ def credential_faults() -> Iterator[Fault]:
         if found is None:
             raise NoCredentialsError
         found.get_frozen_credentials()
-        acting.create_client("sts", region_name=config.get("region"), config=_PATIENCE).get_caller_identity()
+        acting.create_client("sts", region_name=config.get("region"), config=PATIENCE).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         yield from _credential_fault(error)
 

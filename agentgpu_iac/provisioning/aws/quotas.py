@@ -12,16 +12,13 @@ from decimal import Decimal
 from typing import Final
 
 import pulumi
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from agentgpu_iac.catalog.live import AMAZON
 from agentgpu_iac.plan import Plan, VcpuNeed
-from agentgpu_iac.provisioning.aws.identity import Unanswered, session
+from agentgpu_iac.provisioning.aws.identity import PATIENCE, Unanswered, session
 
 _SERVICE: Final = "ec2"
-_PATIENCE: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-"""Nobody waits long for an answer that is good to have."""
 
 Ask = Callable[[VcpuNeed], Decimal | None]
 """The vCPUs that the account may run; None where Service Quotas knows no such quota."""
@@ -89,7 +86,7 @@ def asking() -> Ask:
 
     def ask(need: VcpuNeed) -> Decimal | None:
         try:
-            quotas = acting.create_client("service-quotas", region_name=need.region, config=_PATIENCE)
+            quotas = acting.create_client("service-quotas", region_name=need.region, config=PATIENCE)
             answer = quotas.get_service_quota(ServiceCode=_SERVICE, QuotaCode=need.code)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "NoSuchResourceException":
