@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.model import (
     Calibration,
     Charge,
     ClusterPod,
+    EndpointPrice,
     EngineHostMemory,
     EngineLimit,
     EngineParsers,
@@ -100,6 +101,8 @@ class CatalogOverlay(Document):
     """Known by name: what pods of add-ons and operators ask for."""
     token_prices: tuple[TokenPrice, ...] = ()
     """Known by model, seller and router: what you pay for calls."""
+    endpoint_prices: tuple[EndpointPrice, ...] = ()
+    """Known by seller and accelerator: what you pay for dedicated endpoints."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -229,6 +232,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         token_prices=_replaced(
             base.token_prices, own.token_prices, lambda row: (row.model.casefold(), row.seller, row.via)
         ),
+        endpoint_prices=_replaced(base.endpoint_prices, own.endpoint_prices, lambda row: (row.seller, row.accelerator)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )
@@ -255,11 +259,11 @@ def _dangling(rows: Rows, own: CatalogOverlay) -> Iterator[tuple[Steps, str, str
         except NoAcceleratorError as reason:
             yield ("instanceTypes", index, "gpu"), str(reason), "give the id of an accelerator", "accelerators"
     accelerators = [row.id for row in rows.accelerators]
-    for index, calibration in enumerate(own.calibrations):
-        if calibration.accelerator not in accelerators:
-            hint = did_you_mean(calibration.accelerator, accelerators)
-            message = f"there is no accelerator {calibration.accelerator!r}"
-            yield ("calibrations", index, "accelerator"), message, hint, "accelerators"
+    for key, named in (("calibrations", own.calibrations), ("endpointPrices", own.endpoint_prices)):
+        for index, row in enumerate(named):
+            if row.accelerator not in accelerators:
+                hint = did_you_mean(row.accelerator, accelerators)
+                yield (key, index, "accelerator"), f"there is no accelerator {row.accelerator!r}", hint, "accelerators"
     machines = {_machine(row) for row in rows.instance_types}
     for index, price in enumerate(own.prices):
         if (price.provider, price.instance_type) not in machines:

@@ -21,6 +21,7 @@ from agentgpu_iac.catalog.model import (
     Calibration,
     Charge,
     ClusterPod,
+    EndpointPrice,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -84,6 +85,8 @@ class Rows:
     quotas: tuple[VcpuQuota, ...] = ()
     charges: tuple[Charge, ...] = ()
     token_prices: tuple[TokenPrice, ...] = ()
+    endpoint_prices: tuple[EndpointPrice, ...] = ()
+    """None of ours: no seller's list of them could be read with its date."""
     system_machines: tuple[SystemMachine, ...] = ()
     cluster_pods: tuple[ClusterPod, ...] = ()
     calibrations: tuple[Calibration, ...] = ()

@@ -26,6 +26,7 @@ from agentgpu_iac.catalog.model import (
     Charge,
     ChargeId,
     ClusterPod,
+    EndpointPrice,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -130,6 +131,7 @@ class Catalog:
     """Cheapest first."""
     cluster_pods: tuple[ClusterPod, ...] = ()
     token_prices: tuple[TokenPrice, ...] = ()
+    endpoint_prices: tuple[EndpointPrice, ...] = ()
     places: frozenset[tuple[str, str]] = frozenset()
     """Each (provider, region) that some price names, whether its machines can be planned with or not."""
     newest_date: str = ""
@@ -497,6 +499,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
         quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
         token_prices=tuple(sorted(rows.token_prices, key=lambda row: (row.model.casefold(), row.seller, row.via))),
+        endpoint_prices=tuple(sorted(rows.endpoint_prices, key=lambda row: (row.accelerator, row.seller))),
         charges=tuple(sorted(rows.charges, key=lambda row: (row.provider, row.id))),
         system_machines=tuple(sorted(rows.system_machines, key=lambda row: (row.provider, row.usd_per_hour, row.name))),
         cluster_pods=tuple(sorted(rows.cluster_pods, key=lambda row: row.name)),

@@ -27,6 +27,7 @@ from agentgpu_iac.plan.cost import (
     CommitmentCost,
     Cost,
     CoveredNodes,
+    EndpointCost,
     LineItem,
     PriceAge,
 )
@@ -137,6 +138,7 @@ __all__ = (
     "DrainPlan",
     "Driver",
     "DriverConstraint",
+    "EndpointCost",
     "EngineFile",
     "EnginePlan",
     "EnvironmentVariable",

@@ -157,6 +157,8 @@ class AgentCost(Document):
     usd_per_month: Money
     """Its part of the baseline and of the expected burst hours: of nodes that several deployments are on, by the
     accelerators that are taken there; of a deployment that serves several agents by ``agents[].loadRatio``."""
+    burst_usd_per_month: Money
+    """Of that, the burst tier in the expected burst hours."""
     asked_per_month: float | None
     """Conversations in 30 days of ``traffic.conversationsPerDay``, or requests of a model that generates nothing in 720 h
     of ``requests.perS``; null: the spec does not say how many."""
@@ -199,6 +201,38 @@ class CallCost(Document):
     """How many a day cost as much when called as the planned nodes do; null: the warm replicas do not carry so many."""
     carried_per_day: float | None
     """How many a day the warm replicas carry if they come evenly; null: it is not predicted."""
+    hybrid_asked_per_month: float | None
+    """How many a month would be called in a hybrid, where the planned baseline answers normal load and a peak's excess is
+    called, in the expected burst hours; null: the agent has no burst tier."""
+    hybrid_usd_per_month: Money | None
+    """The agent's part of the baseline, and those calls; null: likewise."""
+    price_date: str
+    """When the price was read."""
+    price_source: str
+    """Where it is from."""
+
+
+class EndpointCost(Document):
+    """What dedicated endpoints of a seller would cost in place of a deployment's nodes."""
+
+    deployment: str
+    """Deployment: all agents that it serves."""
+    seller: str
+    """Who runs the endpoints."""
+    accelerator: str
+    """Accelerator id."""
+    accelerators: int
+    """Those of the warm replicas, at the fewest that would serve it on this accelerator."""
+    burst_accelerators: int
+    """Those that a peak adds."""
+    accelerator_hours: float
+    """Of both in a month: the warm ones while the agents run, those of the peak in the expected burst hours."""
+    usd_per_accelerator_hour: Money
+    """The seller's price."""
+    usd_per_month: Money
+    """All of them in a month."""
+    self_hosted_usd_per_month: Money
+    """The deployment's part of this plan's nodes."""
     price_date: str
     """When the price was read."""
     price_source: str
@@ -247,6 +281,8 @@ class Cost(Document):
     calls: tuple[CallCost, ...] = ()
     """For each agent the cheapest sellers of its model by the token; nothing where no price of it is known, or where the agent
     has adapters of its own."""
+    endpoints: tuple[EndpointCost, ...] = ()
+    """For each deployment the dedicated endpoints that an overlay has a price of (``endpointPrices``), cheapest first."""
     beside: tuple[BesideItem, ...] = ()
     """What is in none of these sums."""
     beside_usd_per_month: Money | None = None

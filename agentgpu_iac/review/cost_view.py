@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
-from agentgpu_iac.plan import CallCost, Plan
+from agentgpu_iac.plan import CallCost, EndpointCost, Plan
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Table
 
 
@@ -12,6 +13,7 @@ def cost_blocks(plan: Plan) -> Iterator[Block]:
     """Those parts of the plan on one screen, as far as there is something to say."""
     yield from _by_agent(plan)
     yield from _calls(plan)
+    yield from _endpoints(plan)
     yield from _beside(plan)
 
 
@@ -80,6 +82,7 @@ def _calls(plan: Plan) -> Iterator[Block]:
             thousand(call.asked for call in calls),
             "called, USD a month",
             "self-hosted",
+            "hybrid",
             "break-even a day",
             "carried a day",
         ),
@@ -90,14 +93,56 @@ def _calls(plan: Plan) -> Iterator[Block]:
                 f"{call.usd_per_1000:,.4f}",
                 "" if call.usd_per_month is None else f"{call.usd_per_month:,.2f}",
                 f"{call.self_hosted_usd_per_month:,.2f}",
+                "" if call.hybrid_usd_per_month is None else f"{call.hybrid_usd_per_month:,.2f}",
                 "none" if call.break_even_per_day is None else f"{call.break_even_per_day:,.0f} {call.asked}",
                 "" if call.carried_per_day is None else f"{call.carried_per_day:,.0f}",
             )
             for call in calls
         ),
-        right=frozenset({2, 3, 4, 5, 6}),
+        right=frozenset({2, 3, 4, 5, 6, 7}),
     )
-    yield Listing(items=tuple(_call_words(call) for call in calls))
+    burst = {each.agent: each.burst_usd_per_month for each in plan.cost.by_agent}
+    yield Listing(
+        items=tuple(line for call in calls for line in (_call_words(call), *_hybrid_words(call, burst[call.agent])))
+    )
+
+
+def _endpoints(plan: Plan) -> Iterator[Block]:
+    """What dedicated endpoints would cost in place of each deployment's nodes."""
+    if not plan.cost.endpoints:
+        return
+    yield Heading(text="Dedicated endpoints")
+    yield Table(
+        columns=("deployment", "seller", "accelerators", "USD an hour each", "USD a month", "self-hosted"),
+        rows=tuple(
+            (
+                each.deployment,
+                f"{each.seller} ({each.price_date})",
+                _counted(each),
+                f"{each.usd_per_accelerator_hour:,.4f}",
+                f"{each.usd_per_month:,.2f}",
+                f"{each.self_hosted_usd_per_month:,.2f}",
+            )
+            for each in plan.cost.endpoints
+        ),
+        right=frozenset({3, 4, 5}),
+    )
+
+
+def _counted(each: EndpointCost) -> str:
+    peak = f" + {each.burst_accelerators} at the peak" if each.burst_accelerators else ""
+    return f"{each.accelerators}{peak} x {each.accelerator}"
+
+
+def _hybrid_words(call: CallCost, burst_usd_per_month: Decimal) -> Iterator[str]:
+    """What calling the excess of a peak alone comes to, beside the burst nodes that it replaces."""
+    if call.hybrid_usd_per_month is None or call.hybrid_asked_per_month is None:
+        return
+    calls = call.hybrid_usd_per_month - (call.self_hosted_usd_per_month - burst_usd_per_month)
+    yield (
+        f"{call.agent}, hybrid: {call.hybrid_asked_per_month:,.0f} {call.asked} a month beyond normal load called at "
+        f"{call.seller} cost USD {calls:,.2f}, and the burst nodes for them {burst_usd_per_month:,.2f}"
+    )
 
 
 def _call_words(call: CallCost) -> str:

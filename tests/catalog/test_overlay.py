@@ -213,6 +213,20 @@ def test_other_files(catalog_with, body):
     assert all(fault.source.endswith("own.yaml") for fault in faults_of(catalog_with, body, head=""))
 
 
+def test_a_dedicated_endpoint_is_of_an_accelerator_of_the_catalog(catalog_with):
+    row = "  - {{seller: acme, accelerator: {}, usdPerAcceleratorHour: {}, date: '2026-08-01', source: our contract}}\n"
+    catalog = catalog_with("endpointPrices:\n" + row.format("l4", "0.80") + row.format("l4", "0.70"))
+    assert [
+        (each.seller, each.accelerator, str(each.usd_per_accelerator_hour)) for each in catalog.endpoint_prices
+    ] == [("acme", "l4", "0.7")]
+    wrong = faults_of(catalog_with, "endpointPrices:\n" + row.format("l44", "0.80") + row.format("l4", "0"))
+    assert {(fault.line, fault.path) for fault in wrong} == {
+        (4, "endpointPrices[0].accelerator"),
+        (5, "endpointPrices[1].usdPerAcceleratorHour"),
+    }
+    assert BASE.endpoint_prices == ()
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
         load_catalog(tmp_path / "none.yaml")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.catalog.model import TokenPrice
+from agentgpu_iac.catalog.model import EndpointPrice, TokenPrice
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import CallCost, Plan
 from agentgpu_iac.planning.writing.calling import Tokens
@@ -113,6 +113,85 @@ def test_the_sentence_is_made_from_the_numbers(day: int | None, says: str) -> No
     shown = plain_text(plan_view(planned(price("acme", "1", "10"), **traffic), "stack.yaml"))
     assert "Rent or call" in shown
     assert says in shown
+
+
+BURSTY = {
+    "sessions": {"concurrent": 30, "peak": 300},
+    "traffic": {"conversationsPerDay": 100, "burstFactor": 10, "rampS": 1800},
+}
+
+
+def test_a_hybrid_calls_what_a_peak_asks_beyond_normal_load() -> None:
+    made = planned(price("acme", "1", "10"), **BURSTY)
+    (call,), (cost,) = made.cost.calls, made.cost.by_agent
+    burst = sum(item.usd_per_month for item in made.cost.line_items if item.tier == "burst")
+    assert burst > 0
+    assert cost.burst_usd_per_month == burst
+    assert call.hybrid_asked_per_month is not None
+    assert call.hybrid_usd_per_month is not None
+    demand = next(entry for entry in made.ledger if entry.name == "hybridAskedPerMonth")
+    assert worked_out(demand.inputs) == pytest.approx(call.hybrid_asked_per_month, rel=1e-6)
+    called = call.hybrid_asked_per_month * float(call.usd_per_1000) / 1000
+    assert float(call.hybrid_usd_per_month) == pytest.approx(float(cost.usd_per_month - burst) + called, abs=0.01)
+    shown = plain_text(plan_view(made, "stack.yaml"))
+    assert f"hybrid: {call.hybrid_asked_per_month:,.0f} conversations a month beyond normal load" in shown
+
+
+def test_without_a_burst_tier_there_is_no_hybrid() -> None:
+    (call,) = calls(price("acme", "1", "10"), traffic={"conversationsPerDay": 100})
+    assert (call.hybrid_asked_per_month, call.hybrid_usd_per_month) == (None, None)
+
+
+def test_a_rarer_burst_makes_a_hybrid_cheaper() -> None:
+    each = [
+        plan(
+            make_agent(conversation=TALK, **BURSTY),
+            catalog=selling(price("acme", "1", "10")),
+            capacity={"burstHoursPerMonth": hours},
+        ).cost.calls[0]
+        for hours in (8, 80)
+    ]
+    few, many = (call.hybrid_asked_per_month or 0 for call in each)
+    assert many == pytest.approx(10 * few)
+    assert few > 0
+
+
+def endpoint(seller: str, accelerator: str, hourly: str) -> EndpointPrice:
+    return EndpointPrice(
+        seller=seller,
+        accelerator=accelerator,
+        usd_per_accelerator_hour=Decimal(hourly),
+        date="2026-08-01",
+        source="test",
+    )
+
+
+def renting(*prices: EndpointPrice, **agent: Any) -> Plan:
+    catalog = dataclasses.replace(
+        make_catalog((*offerings("s1", "small-40", on_demand="1.00"), *offerings("l1", "large-80", on_demand="4.00"))),
+        endpoint_prices=prices,
+    )
+    return plan(make_agent(conversation=TALK, **agent), catalog=catalog)
+
+
+def test_a_dedicated_endpoint_has_the_accelerators_that_would_be_planned() -> None:
+    made = renting(endpoint("acme", "small-40", "1.50"), endpoint("bolt", "large-80", "0.90"))
+    assert [(each.seller, each.accelerators, each.usd_per_month) for each in made.cost.endpoints] == [
+        ("bolt", 1, Decimal("648.00")),
+        ("acme", 1, Decimal("1080.00")),
+    ]
+    assert {each.self_hosted_usd_per_month for each in made.cost.endpoints} == {Decimal("720.00")}
+    assert "Dedicated endpoints" in plain_text(plan_view(made, "stack.yaml"))
+
+
+def test_an_endpoint_counts_a_peak_for_the_burst_hours_alone() -> None:
+    (each,) = renting(endpoint("acme", "small-40", "1.50"), **BURSTY).cost.endpoints
+    assert each.burst_accelerators > 0
+    assert each.accelerator_hours == 720 * each.accelerators + 72 * each.burst_accelerators
+
+
+def test_an_accelerator_that_serves_nobody_is_no_endpoint() -> None:
+    assert not renting(endpoint("acme", "elsewhere", "0.01")).cost.endpoints
 
 
 def test_nothing_is_shown_where_nobody_sells_it() -> None:

@@ -7,6 +7,7 @@ out.
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
 from agentgpu_iac.catalog.model.charges import Charge, ChargeId
+from agentgpu_iac.catalog.model.endpoint_prices import EndpointPrice
 from agentgpu_iac.catalog.model.engines import (
     Calibration,
     EngineHostMemory,
@@ -67,6 +68,7 @@ __all__ = (
     "ClusterPod",
     "DecodeAttention",
     "DenseTflops",
+    "EndpointPrice",
     "EngineHostMemory",
     "EngineLimit",
     "EngineMetrics",

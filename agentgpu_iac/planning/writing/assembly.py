@@ -44,7 +44,7 @@ from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
 from agentgpu_iac.planning.writing.beside import with_beside
-from agentgpu_iac.planning.writing.calling import call_costs, usd_per_million_tokens
+from agentgpu_iac.planning.writing.calling import beyond_normal, call_costs, endpoint_costs, usd_per_million_tokens
 from agentgpu_iac.planning.writing.costs import (
     by_agent,
     cost,
@@ -133,7 +133,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         node_pools,
     )
     shares = by_agent(placed, its_pools, decided.terms)
-    calls = call_costs(placed, tiers, shares, catalog.token_prices)
+    beyond = beyond_normal(placed, its_pools, decided.terms)
+    calls = call_costs(placed, tiers, shares, beyond, catalog.token_prices)
+    endpoints = endpoint_costs(placed, settled.options, its_pools, decided.terms, catalog.endpoint_prices)
     order = [agent.name for agent in spec.agents]
     agents = agent_plans(placed, tiers, order)
     on_machines = target_of(spec).can.runs_machines
@@ -161,7 +163,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     servants = quota.Servants(router=router, proxy=proxy, scaler=None if following is None else following.scaler)
     system = system_nodes(loaded, spec, catalog, inside, nodes, servants)
     total = with_beside(total, spec, catalog, node_pools, system, decided.terms.burst_hours).model_copy(
-        update={"by_agent": shares, "calls": calls}
+        update={"by_agent": shares, "calls": calls, "endpoints": endpoints}
     )
     sky_services = sky.services(placed, settled.options, tiers, spec, catalog, name)
     context = advice.Context(
@@ -241,7 +243,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, inside, nodes, router),
         ledger=(
-            *entries(placed, tiers, total, by_hand, pools_by_name, quotas),
+            *entries(placed, tiers, total, by_hand, pools_by_name, quotas, beyond),
             *proxy_entries(proxy, agents, tiers),
         ),
         assumptions=assumptions(loaded.stack.spec, spec),

@@ -1,8 +1,10 @@
-"""Rent or call: what each agent would cost at somebody who runs its model and sells it by the token.
+"""Rent or call: what each agent would cost at somebody who runs its model, and sells it by the token or by the hour.
 
 A call sends the whole prompt: what is new in it, and the history of the session, which the seller may find in its cache. So
 history counts at the cached price where the seller has one, all of it, and at the price of a prompt elsewhere: the best
 case of calling. Precision, limits and speed of what is sold are not compared.
+
+A hybrid keeps the planned baseline and calls what a peak asks beyond normal load, for as long as bursts are expected.
 """
 
 from __future__ import annotations
@@ -11,18 +13,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agentgpu_iac.catalog.model import TokenPrice
-from agentgpu_iac.plan import AgentCost, CallCost, Workload
+from agentgpu_iac.catalog.model import EndpointPrice, TokenPrice
+from agentgpu_iac.plan import AgentCost, CallCost, EndpointCost, Workload
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.opening import open_days, seconds_of_a_day
-from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.writing.costs import part_of
 from agentgpu_iac.sizing.conversation import uncached_tokens_per_request
+from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, rounded, usd
 
 _SELLERS_PER_AGENT = 3
 _DAYS_PER_MONTH = HOURS_PER_MONTH // 24
 _MILLION = Decimal(1_000_000)
+_CENT = Decimal("0.01")
+_SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +85,35 @@ def call_costs(
     placed: Sequence[Placed],
     tiers: Mapping[str, Sequence[Workload]],
     costs: Iterable[AgentCost],
+    beyond: Mapping[str, Beyond],
     prices: Sequence[TokenPrice],
 ) -> tuple[CallCost, ...]:
-    """For each agent the cheapest sellers of its model, cheapest first."""
+    """For each agent the cheapest sellers of its model, cheapest first; ``beyond`` by agent."""
     own = {cost.agent: cost for cost in costs}
     return tuple(
         found
         for member in placed
         for served, ratio in zip(member.candidate.demand.served, load_ratios(member.candidate.demand), strict=True)
-        for found in _of_agent(member, served, ratio, tiers[member.candidate.demand.name][0], own[served.name], prices)
+        for found in _of_agent(
+            member,
+            served,
+            ratio,
+            tiers[member.candidate.demand.name][0],
+            own[served.name],
+            beyond.get(served.name),
+            prices,
+        )
     )
 
 
 def _of_agent(
-    member: Placed, demand: Demand, ratio: float, warm: Workload, cost: AgentCost, prices: Sequence[TokenPrice]
+    member: Placed,
+    demand: Demand,
+    ratio: float,
+    warm: Workload,
+    cost: AgentCost,
+    beyond: Beyond | None,
+    prices: Sequence[TokenPrice],
 ) -> Iterator[CallCost]:
     if demand.agent.lora_adapters:
         return
@@ -105,6 +128,9 @@ def _of_agent(
         each = tokens.usd(price)
         month = None if cost.asked_per_month is None else each * usd(cost.asked_per_month)
         even = float(cost.usd_per_month / days / each)
+        hybrid = (
+            None if beyond is None else cost.usd_per_month - cost.burst_usd_per_month + each * usd(beyond.per_month)
+        )
         yield CallCost(
             agent=cost.agent,
             seller=price.seller + (f" by {price.via}" if price.via else ""),
@@ -116,14 +142,114 @@ def _of_agent(
             cached_tokens=rounded(tokens.history, 1),
             output_tokens=rounded(tokens.generated, 1),
             usd_per_1000=(each * 1000).quantize(Decimal("0.000001")),
-            usd_per_month=None if month is None else month.quantize(Decimal("0.01")),
+            usd_per_month=None if month is None else month.quantize(_CENT),
             self_hosted_usd_per_month=cost.usd_per_month,
             times_as_dear=None if not month else rounded(float(cost.usd_per_month / month), 4),
             break_even_per_day=None if per_day is not None and even > per_day else rounded(even, 1),
             carried_per_day=None if per_day is None else rounded(per_day, 1),
+            hybrid_asked_per_month=None if beyond is None else rounded(beyond.per_month, 4),
+            hybrid_usd_per_month=None if hybrid is None else hybrid.quantize(_CENT),
             price_date=price.date,
             price_source=price.source,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """What a peak asks beyond normal load, in the hours of a month in which bursts are expected."""
+
+    turns_per_s: float
+    turns_per_s_peak: float
+    turns: int
+    """Of one conversation; 1: requests are counted."""
+    hours: float
+
+    @property
+    def per_month(self) -> float:
+        """Conversations or requests."""
+        return (self.turns_per_s_peak - self.turns_per_s) / self.turns * self.hours * _SECONDS_PER_HOUR
+
+
+def beyond_normal(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], terms: Terms) -> dict[str, Beyond]:
+    """What the peak of each agent asks beyond normal load, as far as its deployment has a burst tier.
+
+    ``pools`` are by the deployments' positions.
+    """
+    return {
+        served.name: Beyond(
+            turns_per_s=served.turns_per_s,
+            turns_per_s_peak=served.turns_per_s_peak,
+            turns=1 if served.load is not None else served.agent.conversation.turns,
+            hours=float(pool.other_hours(terms.burst_hours)),
+        )
+        for member in placed
+        for pool in pools[member.position]
+        if pool.tier == "burst"
+        for served in member.candidate.demand.served
+    }
+
+
+def endpoint_costs(
+    placed: Sequence[Placed],
+    options: Sequence[Sequence[Option]],
+    pools: Mapping[int, Sequence[Pool]],
+    terms: Terms,
+    prices: Iterable[EndpointPrice],
+) -> tuple[EndpointCost, ...]:
+    """What dedicated endpoints would cost on each accelerator that they are sold with and that would serve the deployment.
+
+    ``options`` are by the deployments' positions. Of several on one accelerator the one that takes fewest accelerator hours
+    counts: as many replicas, as large, as would be planned on nodes.
+    """
+    return tuple(
+        found
+        for member in placed
+        for found in sorted(
+            _endpoints(member, options[member.position], part_of(member, pools[member.position], terms), terms, prices),
+            key=lambda found: (found.usd_per_month, found.seller, found.accelerator),
+        )[:_SELLERS_PER_AGENT]
+    )
+
+
+def _endpoints(
+    member: Placed, options: Sequence[Option], here: Decimal, terms: Terms, prices: Iterable[EndpointPrice]
+) -> Iterator[EndpointCost]:
+    for price in prices:
+        able = [
+            option
+            for option in options
+            if not option.is_shared
+            and option.elsewhere is None
+            and option.candidates[0].accelerator.id == price.accelerator
+        ]
+        if not able:
+            continue
+        option = min(able, key=lambda option: (_accelerator_hours(option, terms), option.rank(terms)))
+        hours = _accelerator_hours(option, terms)
+        yield EndpointCost(
+            deployment=member.candidate.demand.name,
+            seller=price.seller,
+            accelerator=price.accelerator,
+            accelerators=_accelerators(option, "baseline"),
+            burst_accelerators=_accelerators(option, "burst"),
+            accelerator_hours=rounded(float(hours), 2),
+            usd_per_accelerator_hour=price.usd_per_accelerator_hour,
+            usd_per_month=(hours * price.usd_per_accelerator_hour).quantize(_CENT),
+            self_hosted_usd_per_month=here.quantize(_CENT),
+            price_date=price.date,
+            price_source=price.source,
+        )
+
+
+def _accelerators(option: Option, tier: Tier) -> int:
+    """Those that its replicas use: whole endpoints are sold, no machines with slots that stay empty."""
+    return option.replicas(tier) * option.at(tier).candidates[0].accelerators_per_replica
+
+
+def _accelerator_hours(option: Option, terms: Terms) -> Decimal:
+    month = Decimal(HOURS_PER_MONTH) if option.open is None else option.open.hours
+    burst = min(terms.burst_hours, month)
+    return month * _accelerators(option, "baseline") + burst * _accelerators(option, "burst")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

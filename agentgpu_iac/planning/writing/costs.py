@@ -155,7 +155,7 @@ def other_accelerators(
     """For each deployment the next accelerators that would serve it; ``options`` are by their positions."""
     found: list[Alternative] = []
     for member in placed:
-        here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
+        here = part_of(member, pools[member.position], terms)
         seen = {member.candidate.accelerator.id}
         elsewhere = [option for option in options[member.position] if option.candidates[0].accelerator.id not in seen]
         for option in sorted(elsewhere, key=lambda option: option.rank(terms)):
@@ -180,7 +180,7 @@ def with_less_reserve(
         refused = options[member.position]
         if not refused:
             continue
-        here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0)).quantize(_CENT)
+        here = part_of(member, pools[member.position], terms).quantize(_CENT)
         option = min(refused, key=lambda option: option.rank(terms))
         price = option.usd_per_month_alone(terms).quantize(_CENT)
         if price >= here:
@@ -207,13 +207,15 @@ def by_agent(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], term
     found: list[AgentCost] = []
     for member in placed:
         demand = member.candidate.demand
-        whole = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
+        whole = part_of(member, pools[member.position], terms)
+        burst = part_of(member, (pool for pool in pools[member.position] if pool.tier == "burst"), terms)
         for served, ratio in zip(demand.served, load_ratios(demand), strict=True):
             usd, asked = whole * Decimal(str(ratio)), _asked_per_month(served)
             found.append(
                 AgentCost(
                     agent=served.name,
                     usd_per_month=usd.quantize(_CENT),
+                    burst_usd_per_month=(burst * Decimal(str(ratio))).quantize(_CENT),
                     asked_per_month=asked,
                     asked="conversations" if served.load is None else "requests",
                     usd_per_1000=None if not asked else (usd * 1000 / Decimal(str(asked))).quantize(Decimal("0.0001")),
@@ -236,6 +238,11 @@ def _work_per_month(demand: Demand) -> float:
     """Conversations, or requests of a model that generates nothing, that its work is made of."""
     each = demand.agent.conversation.turns if demand.load is None else 1
     return demand.turns_per_s / each * work_seconds(demand.agent) * windows_per_month(demand.agent)
+
+
+def part_of(member: Placed, pools: Iterable[Pool], terms: Terms) -> Decimal:
+    """What one deployment causes of the monthly cost of pools."""
+    return sum((_part(member, pool, terms) for pool in pools), Decimal(0))
 
 
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:

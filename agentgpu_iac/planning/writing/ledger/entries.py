@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from agentgpu_iac.plan import AgentPlan, Cost, LedgerEntry, LineItem, NodePool, Override, ProxyPlan, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
-from agentgpu_iac.planning.writing.calling import carried, days_per_month
+from agentgpu_iac.planning.writing.calling import Beyond, carried, days_per_month
 from agentgpu_iac.planning.writing.ledger import (
     account,
     calls,
@@ -38,11 +38,12 @@ def entries(
     overrides: Sequence[Override],
     pools: Mapping[str, NodePool],
     quotas: Sequence[VcpuNeed],
+    beyond: Mapping[str, Beyond],
 ) -> tuple[LedgerEntry, ...]:
     """Every number of every agent with its sum, in the order of the agents.
 
     Context, memory and latency stand at the baseline: the burst tier runs the same engine, and has lines of its own where it
-    is another candidate or on another machine. ``pools`` are by name.
+    is another candidate or on another machine. ``pools`` are by name, ``beyond`` by agent.
     """
     members: dict[str, set[str]] = {}
     for workloads in tiers.values():
@@ -92,7 +93,14 @@ def entries(
                 costs[served.name],
                 carried(member, served, ratio, baseline),
                 days_per_month(served),
+                beyond.get(served.name),
             )
+        )
+        found += (
+            _entry(baseline.name, calls.ENDPOINTS, line)
+            for each in total.endpoints
+            if each.deployment == demand.name
+            for line in calls.endpoint_lines(each)
         )
     return tuple(found)
 
