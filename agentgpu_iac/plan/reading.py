@@ -21,6 +21,7 @@ from agentgpu_iac.credentials import signs_in
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.inputs import NotJsonError, json_of, read_file, source_of, text_of
 from agentgpu_iac.plan.document import PLAN_VERSION, Plan
+from agentgpu_iac.plan.leading import dangling
 from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.spec.yaml_tree import MAX_FAULTS, MapNode, Steps, compose, data_of, spelled, top_level
 
@@ -132,22 +133,13 @@ def _validated(data: object, text: str, source: str) -> Plan:
     faults = [
         Fault(source=source, message=clash.message, hint="rename an agent, and plan again") for clash in clashes(plan)
     ]
-    faults += _dangling(plan, source)
+    faults += [
+        Fault(source=source, path=path, message=message, hint=_AGAIN)
+        for path, message in islice(dangling(plan), MAX_FAULTS)
+    ]
     if faults:
         raise BadInput(faults)
     return plan
-
-
-def _dangling(plan: Plan, source: str) -> Iterator[Fault]:
-    """Names of pools and workloads that lead nowhere in the plan."""
-    pools, workloads = {pool.name for pool in plan.node_pools}, {workload.name for workload in plan.workloads}
-    named = [(f"workloads[{at}].nodePool", each.node_pool, pools) for at, each in enumerate(plan.workloads)]
-    for at, host in enumerate(plan.hosts):
-        named.append((f"hosts[{at}].nodePool", host.node_pool, pools))
-        named += [(f"hosts[{at}].engines", each.workload, workloads) for each in host.engines]
-    for path, name, known in named:
-        if name not in known:
-            yield Fault(source=source, path=path, message=f"names {name!r}, which the plan does not have", hint=_AGAIN)
 
 
 def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -> NoReturn:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import load_plan, plan_in
 from agentgpu_iac.plan.writing import plan_text
+from agentgpu_iac.spec.yaml_tree import spelled
 from tests.examples import EXAMPLES
 from tests.plans import make_plan
 from tests.review.stacks import example
@@ -163,3 +166,34 @@ def test_a_name_that_leads_nowhere_is_a_fault() -> None:
     assert refusal(json.dumps(made)) == (
         "plan.json: workloads[0].nodePool: names 'none', which the plan does not have (plan again)"
     )
+
+
+def _places(part: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place of a plan that names an agent, a deployment, a workload or a node pool."""
+    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, value in items:
+        if key in ("agent", "deployment", "nodePool", "workload") and isinstance(value, str):
+            yield (*steps, key)
+        yield from _places(value, (*steps, key))
+
+
+def test_no_name_of_a_plan_may_lead_nowhere() -> None:
+    made = document(example(EXAMPLES[0]).plan)
+    places = {tuple(step for step in steps if isinstance(step, str)): steps for steps in _places(made)}
+    del places["workloads", "agent"]  # where a deployment has its name from
+    assert {steps[-1] for steps in places} == {"agent", "deployment", "nodePool", "workload"}
+    for steps in places.values():
+        broken = copy.deepcopy(made)
+        at: Any = broken
+        for step in steps[:-1]:
+            at = at[step]
+        at[steps[-1]] = "nowhere"
+        told = refusal(json.dumps(broken))
+        assert f"{spelled(steps)}: names 'nowhere', which the plan does not have" in told
+
+
+def test_a_deployment_serves_whom_the_plan_says_that_it_serves() -> None:
+    made = document(example(EXAMPLES[0]).plan)
+    made["agents"][0]["name"] = "another"
+    lacking = f"workloads[0].agents: lacks 'another', whose deployment is '{made['agents'][0]['deployment']}'"
+    assert lacking in refusal(json.dumps(made))
