@@ -13,7 +13,7 @@ from typing import Final
 
 PACKED: Final = "gz+b64"
 """The ``encoding`` of a packed file: gzip, then base64. cloud-init and Spheron's API both call it so."""
-LEAST_PACKED_BYTES: Final = 1_024
+LEAST_PACKED_BYTES: Final = 768
 """Shorter files stay as they are: they are read where they stand, and packing them saves little."""
 MOST_CLOUD_INIT_BYTES: Final = 49_149
 """The longest user data that OpenStack's Nova takes: 65,535 characters of base64. Azure takes 65,535 bytes before base64, VMware

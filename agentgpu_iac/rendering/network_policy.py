@@ -47,6 +47,7 @@ _NODE_LOCAL_DNS = "169.254.20.10/32"
 _DNS_PORT = 53
 _HTTP_PORT = 80
 _HTTPS_PORT = 443
+_SSH_PORT = 22
 _REDIS_PORTS = (6379, 6380)
 """Redis' own, without and with TLS."""
 _API_SERVER_PORTS = (443, 6443)
@@ -287,12 +288,16 @@ def _proxy(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
 
 
 def _burst_scaler(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
-    """It asks Prometheus, the machines, the Kubernetes API, and over HTTPS their seller and wherever Pulumi's state is."""
+    """It asks Prometheus, the machines, the Kubernetes API, and over HTTPS their seller and wherever Pulumi's state is.
+
+    By SSH it brings the machines their secrets, where the Pulumi stack has a key to log in with.
+    """
     if plan.joined is None or plan.joined.scaling is None or plan.joined.scaling.scaler is None:
         return ()
     prometheus = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
     outside = _anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
-    asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan))
+    ssh = _anywhere((*LINK_LOCAL, *PRIVATE), Port("TCP", _SSH_PORT))
+    asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan), ssh)
     return (_policy(plan, BURST_SCALER_COMPONENT, _component(BURST_SCALER_COMPONENT), egress=asked),)
 
 

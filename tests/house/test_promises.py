@@ -37,6 +37,14 @@ HELD_BY: dict[tuple[str, str], tuple[str, str]] = {
         "tests/rendering/test_hosts.py",
         "def test_secrets_are_named_and_never_written",
     ),
+    ("secrets stand in no user data", "named"): (
+        "tests/rendering/test_hosts.py",
+        "def test_secrets_are_named_and_never_written",
+    ),
+    ("secrets stand in no user data", "by SSH"): (
+        "tests/provisioning/spheron/test_secrets_by_ssh.py",
+        "def test_no_machine_is_made_with_a_secret_and_each_is_brought_its_own",
+    ),
     ("a stack takes no namespace of somebody else", "refused"): (
         "tests/spec/test_namespaces.py",
         "def test_namespaces_of_others_are_refused",

@@ -141,6 +141,8 @@ class AwsMocks(pulumi.runtime.Mocks):
                 }
             case "pulumi-python:dynamic/agentgpu:MachinesCertificate":
                 computed |= {"certificate": "a certificate", "privateKey": "its key"}
+            case "pulumi-python:dynamic/agentgpu:MachineFiles":
+                computed |= {"hostKey": "a proven key"}
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case _ if args.typ == TEMPLATE:

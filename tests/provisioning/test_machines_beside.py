@@ -18,6 +18,7 @@ from agentgpu_iac.rendering.render import render
 from tests.plans import make_joined_plan
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import SETTINGS
+from tests.provisioning.spheron.ssh_server import make_key, private
 
 MACHINE = "pulumi-python:dynamic/agentgpu:SpheronMachine"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
@@ -67,6 +68,25 @@ def test_a_machine_lets_in_the_way_out_of_the_cluster_and_holds_its_secrets_as_s
     assert "/opt/agentgpu/front.nft" in written
     inputs = [resource.inputs for resource in recording.resources if resource.token != MACHINE]
     assert "callers-key" not in json.dumps(inputs, default=str), "no other resource holds it, in clear or not"
+
+
+def test_secrets_are_brought_by_ssh_where_there_is_a_key_and_who_may_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", said.append)
+    hosts = tuple(one.model_copy(update={"admin_ranges": ("203.0.113.7/32",)}) for one in PLAN.hosts)
+    plan = PLAN.model_copy(update={"hosts": hosts})
+    machines = replace(RENTED, ssh_private_key=private(make_key()))
+    recording = record(lambda: deploy(plan, render(plan), replace(SETTINGS, machines=machines)))
+    for one in recording.of(MACHINE):
+        assert "callers-key" not in json.dumps(one.inputs, default=str)
+        assert "its key" not in json.dumps(one.inputs, default=str)
+        assert '"/etc/agentgpu/front"' in one.inputs["cloudInit"]
+    brought = recording.of("pulumi-python:dynamic/agentgpu:MachineFiles")
+    assert [one.name for one in brought] == ["demo-burst-0-secrets", "demo-burst-1-secrets"]
+    assert brought[0].inputs["files"]["value"]["/etc/agentgpu/secrets.env"] == "VLLM_API_KEY='callers-key'\n"
+    assert not [sentence for sentence in said if "user data" in sentence]
+    deployed()
+    assert len([sentence for sentence in said if "user data" in sentence]) == 1
 
 
 def test_the_cluster_is_made_of_its_own_nodes_alone(recording: Recording) -> None:

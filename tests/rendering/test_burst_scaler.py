@@ -80,11 +80,11 @@ def test_its_pod_keeps_to_the_restricted_standard(plan: p.Plan) -> None:
     assert pod["serviceAccountName"] == "burst-scaler"
 
 
-def test_it_reaches_prometheus_the_machines_and_https(plan: p.Plan) -> None:
+def test_it_reaches_prometheus_the_machines_and_their_ssh_and_https(plan: p.Plan) -> None:
     egress = of_kind(plan, "NetworkPolicy")["burst-scaler"]["spec"]["egress"]
     ports = {port["port"] for rule in egress for port in rule.get("ports", ())}
     assert plan.joined is not None
-    assert ports == {443, 6443} | {way.target_port for each in plan.joined.machines for way in each.routes}
+    assert ports == {22, 443, 6443} | {way.target_port for each in plan.joined.machines for way in each.routes}
     assert any("namespaceSelector" in to for rule in egress for to in rule["to"])
 
 

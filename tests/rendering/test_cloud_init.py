@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from agentgpu_iac import plan as p
+from agentgpu_iac.plan.packed_files import LEAST_PACKED_BYTES
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate_hosts import too_long_cloud_inits
 from tests.outcomes.scenes import GOLDEN
@@ -51,7 +52,7 @@ def test_large_files_are_packed_without_a_time_and_short_ones_stay_readable() ->
     document = yaml.safe_load(rendered()[f"{BASELINE}/cloud-init.yaml"])
     files = {Path(file["path"]).name: file for file in document["write_files"]}
     for name, file in files.items():
-        assert ("encoding" in file) is (len(as_written(file).encode()) >= 1024), name
+        assert ("encoding" in file) is (len(as_written(file).encode()) >= LEAST_PACKED_BYTES), name
     large = {name for name, file in files.items() if "encoding" in file}
     assert {"setup.sh", "model_cache.py", "docker-compose.yaml"} <= large
     assert base64.b64decode(files["setup.sh"]["content"])[4:8] == bytes(4)

@@ -29,6 +29,7 @@ from agentgpu_iac.provisioning.spheron.program import (
     count_faults,
     host_of,
     machine_count,
+    say_what_user_data_holds,
     seen_of,
     setting_faults,
 )
@@ -64,6 +65,7 @@ class MachinesBeside(pulumi.ComponentResource):
     def __init__(self, name: str, args: MachinesBesideArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:MachinesBeside", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        say_what_user_data_holds(pools_beside(args.plan), args.plan, args.settings)
         certificate = MachinesCertificate(f"{name}-machines", args.joined.server_name, child)
         pools = [
             MachinePool(

@@ -21,6 +21,8 @@ from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
 
 _KEYS: Final = frozenset({"packages", "write_files", "runcmd", "package_update"})
 """Installing packages reads the package lists anew, so ``package_update`` adds nothing to them."""
+MODES: Final = {CERTIFICATE_FILE: "0444", CERTIFICATE_KEY_FILE: "0400", SECRETS_FILE: "0600"}
+"""Who may read what a machine must not be made without. The setup gives certificate and key to NGINX's user."""
 _FILE_KEYS: Final = frozenset({"path", "content", "owner", "permissions", "encoding"})
 
 
@@ -74,25 +76,18 @@ def _is_roots(file: WriteFile) -> bool:
     return (file.permissions or "").endswith("00")
 
 
-def with_secrets(cloud_init: CloudInit, values: Mapping[str, str]) -> CloudInit:
-    """The same, with the file of secrets as its first: root's alone. In single quotes Docker Compose replaces nothing.
-
-    Values must be what ``is_plain`` lets through.
-    """
-    if not values:
-        return cloud_init
-    lines = "".join(f"{name}='{value}'\n" for name, value in sorted(values.items()))
-    secrets = WriteFile(path=SECRETS_FILE, content=lines, owner="root:root", permissions="0600")
-    return cloud_init.model_copy(update={"write_files": (secrets, *cloud_init.write_files)})
+def secret_file(values: Mapping[str, str]) -> str:
+    """The file of secrets. In single quotes Docker Compose replaces nothing; values must be what ``is_plain`` lets through."""
+    return "".join(f"{name}='{value}'\n" for name, value in sorted(values.items()))
 
 
-def with_certificate(cloud_init: CloudInit, certificate: str, key: str) -> CloudInit:
-    """The same, with the certificate that its NGINX shows; the setup gives both files to NGINX's user."""
-    files = (
-        WriteFile(path=CERTIFICATE_FILE, content=certificate, owner="root:root", permissions="0444"),
-        WriteFile(path=CERTIFICATE_KEY_FILE, content=key, owner="root:root", permissions="0400"),
+def with_files(cloud_init: CloudInit, files: Mapping[str, str]) -> CloudInit:
+    """The same, with these of the files of ``MODES`` before its own."""
+    first = (
+        WriteFile(path=path, content=content, owner="root:root", permissions=MODES[path])
+        for path, content in files.items()
     )
-    return cloud_init.model_copy(update={"write_files": (*files, *cloud_init.write_files)})
+    return cloud_init.model_copy(update={"write_files": (*first, *cloud_init.write_files)})
 
 
 def with_front(cloud_init: CloudInit, address: str | None) -> CloudInit:

@@ -21,6 +21,8 @@ class Named:
 
     name: str
     resource: SpheronMachine
+    host_key: pulumi.Input[str | None]
+    """What it has proven. None: it proves its host key now."""
 
 
 class MachinesBehind(pulumi.ComponentResource):
@@ -59,8 +61,19 @@ class MachinesBehind(pulumi.ComponentResource):
 
 
 def _files(machine: Named, files: Mapping[str, pulumi.Input[str]], word: str) -> dict[str, Any]:
-    resource = machine.resource
-    return {"machine": resource.id, "ssh": resource.sshCommand, "files": dict(files), "left": {}, "word": word}
+    return {**files_for(machine.resource, dict(files), word), "hostKey": machine.host_key}
+
+
+def files_for(resource: SpheronMachine, files: pulumi.Input[Any], word: str) -> dict[str, Any]:
+    """What ``MachineFiles`` must know to put files, a text for each path, on a machine."""
+    return {
+        "machine": resource.id,
+        "machineName": resource.machineName,
+        "ssh": resource.sshCommand,
+        "files": files,
+        "left": {},
+        "word": word,
+    }
 
 
 def _listed(machines: Iterable[Named]) -> pulumi.Output[str]:

@@ -51,6 +51,7 @@ from agentgpu_iac.provisioning.spheron.client import (
 from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
 from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way
 from agentgpu_iac.provisioning.spheron.offers import Candidate, Choice, choose
+from agentgpu_iac.provisioning.spheron.proof import SSH_KEY_CONFIG, is_proving, once_named, with_word, word_of
 
 API_KEY_VARIABLE: Final = "SPHERON_API_KEY"
 API_KEY_CONFIG: Final = "agentgpu:spheronApiKey"
@@ -69,7 +70,7 @@ _STOPS_EVERYTHING: Final = frozenset({401, 402, 403})
 """No other offer helps where the key, its rights or its balance do not do."""
 _DIGEST_ROUNDS: Final = 100_000
 """Names are no secrets, and what they are made from holds some: guessing one from the other must be slow."""
-_LONGEST_STEM: Final = 48
+_LONGEST_STEM: Final = 40
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -103,10 +104,12 @@ class SpheronProvider(ResourceProvider):
         """Nothing is known yet."""
         super().__init__()
         self._configured_key: str | None = None
+        self._login_key: str | None = None
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Keep the key in memory."""
+        """Keep the keys in memory."""
         self._configured_key = req.config.get(API_KEY_CONFIG)
+        self._login_key = req.config.get(SSH_KEY_CONFIG)
 
     @_plainly
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
@@ -201,7 +204,7 @@ class SpheronProvider(ResourceProvider):
         return shared_session(key, str(props["url"]))
 
     def _maker(self, props: Mapping[str, Any]) -> _Maker:
-        return _Maker(self._session(props), props)
+        return _Maker(self._session(props), props, self._login_key)
 
 
 class _Made:
@@ -248,12 +251,14 @@ def shared_session(key: str, url: str) -> Session:
 class _Maker:
     """Makes one machine."""
 
-    def __init__(self, session: Session, props: Mapping[str, Any]) -> None:
+    def __init__(self, session: Session, props: Mapping[str, Any], login_key: str | None) -> None:
         self.session = session
         self.client = session.client
         self.props = props
         self.market = _market(props)
         self.name = machine_name(props)
+        self.cloud_init = CloudInit.model_validate_json(props["cloudInit"])
+        self.login_key = login_key
         self.failures: list[str] = []
 
     def make(self) -> _Made:
@@ -270,7 +275,7 @@ class _Maker:
                 continue
             if candidate.needs_driver:
                 pulumi.log.warn(_driver_is_missing(self.name, candidate))
-            made = self._wait(created, _bought(candidate))
+            made = self._wait(created, {**_bought(candidate), "machineName": created.name})
             if made is not None:
                 return made
             self.failures.append(f"{candidate.offer}: it ended before it ran")
@@ -286,9 +291,13 @@ class _Maker:
         named = [
             deployment
             for deployment in self.client.live()
-            if deployment.name == self.name and _acceptable(self.market, deployment.region, deployment.instance_type)
+            if self._is_named(deployment.name) and _acceptable(self.market, deployment.region, deployment.instance_type)
         ]
         return max(named, key=lambda deployment: deployment.status == RUNNING, default=None)
+
+    def _is_named(self, name: str) -> bool:
+        """One that proves its host key has a name of its own, which only begins with this one."""
+        return name.startswith(f"{self.name}-") if is_proving(self.cloud_init) else name == self.name
 
     def _try(self, candidate: Candidate) -> Deployment | None:
         """Send the create call; a second time only where the API says that it did nothing yet. None: this offer cannot be had."""
@@ -303,7 +312,9 @@ class _Maker:
     def _create(self, candidate: Candidate) -> Deployment | None:
         """Send the create call, once. None: this offer cannot be had."""
         try:
-            return self.client.create(self._request(candidate))
+            request = self._request(candidate)
+            created = self.client.create(request)
+            return created if created.name else created.model_copy(update={"name": request.name})
         except RateLimited:
             raise
         except NoAnswer as error:
@@ -321,7 +332,12 @@ class _Maker:
             return self._named() if refusal.status >= 500 else None
 
     def _request(self, candidate: Candidate) -> CreateRequest:
-        offer = candidate.offer
+        offer, name, cloud_init = candidate.offer, self.name, self.cloud_init
+        if is_proving(cloud_init):
+            if not self.login_key:
+                raise SpheronError(f"there is no key for the machine to be proven by: {SSH_KEY_CONFIG}")
+            name = once_named(name)
+            cloud_init = with_word(cloud_init, word_of(self.login_key, name))
         return CreateRequest(
             provider=offer.provider,
             offer_id=offer.offer_id,
@@ -330,11 +346,11 @@ class _Maker:
             region=candidate.region,
             operating_system=candidate.operating_system,
             instance_type=offer.instance_type,
-            name=self.name,
+            name=name,
             team_id=self.props.get("teamId") or self.session.team(),
             ssh_key_id=self.props.get("sshKeyId"),
             ssh_public_key=self.props.get("sshPublicKey"),
-            cloud_init=for_the_way(CloudInit.model_validate_json(self.props["cloudInit"])),
+            cloud_init=for_the_way(cloud_init),
         )
 
     def _wait(self, deployment: Deployment, known: Mapping[str, Any]) -> _Made | None:
@@ -356,7 +372,7 @@ class _Maker:
         """What Pulumi keeps. A machine that was taken on does not tell all that its offer did: that stays empty."""
         return {
             "url": self.props["url"],
-            "machineName": self.name,
+            "machineName": deployment.name or known.get("machineName") or self.name,
             "cloudInitDigest": _slow_digest(_done_by(self.props["cloudInit"])),
             **_asked(self.props),
             "accelerator": known.get("accelerator") or "",

@@ -15,23 +15,24 @@ from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.plan.addresses import server_name
-from agentgpu_iac.plan.machine_paths import FIREWALL_FILE, cloud_init_path
+from agentgpu_iac.plan.machine_paths import (
+    CERTIFICATE_FILE,
+    CERTIFICATE_KEY_FILE,
+    FIREWALL_FILE,
+    SECRETS_FILE,
+    cloud_init_path,
+)
 from agentgpu_iac.plan.packed_files import too_long
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.client import URL, CloudInit
-from agentgpu_iac.provisioning.spheron.cloud_init import (
-    is_plain,
-    read_cloud_init,
-    with_certificate,
-    with_front,
-    with_secrets,
-)
-from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
+from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_init, secret_file, with_files, with_front
+from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named, files_for
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
-from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
+from agentgpu_iac.provisioning.spheron.machine_files import FilesError, MachineFiles, read_key
+from agentgpu_iac.provisioning.spheron.proof import SSH_KEY_CONFIG, proving
 from agentgpu_iac.provisioning.within import within
 from agentgpu_iac.spec.addresses import keeps_secrets
 
@@ -51,7 +52,7 @@ class Settings:
     ssh_public_key: str | None = None
     """``agentgpu:sshPublicKey``: an SSH key of yours. One of the two is needed; the machine's firewall decides who may use it."""
     ssh_private_key: str | None = field(default=None, repr=False)
-    """``agentgpu:sshPrivateKey``: the private part of that key. Needed where machines must know of each other."""
+    """``agentgpu:sshPrivateKey``: the private part of that key. It brings machines their secrets, and word of each other."""
     burst_nodes: int = 0
     """``agentgpu:burstNodes``: machines of each burst pool that run now. Nothing here raises it by itself."""
     burst_machines: Mapping[str, int] = field(default_factory=dict)
@@ -113,6 +114,7 @@ def make(
 ) -> dict[str, Any]:
     """Rent the machines of a plan that was checked, and return what its users need."""
     inits = cloud_inits(plan, files)
+    say_what_user_data_holds(plan.node_pools, plan, settings)
     cost = report_cost(plan, excludes=_EXCLUDES)
     front = _front(plan, settings)
     name = server_name(plan.stack)
@@ -172,11 +174,14 @@ class PooledMachine:
     name: str
     is_front: bool
     resource: SpheronMachine
+    secrets: MachineFiles | None
+    """What was brought to it by SSH. None: it was made with its secrets."""
 
     @property
     def named(self) -> Named:
         """As the front machine's plan calls it."""
-        return Named(name=self.name, resource=self.resource)
+        host_key = None if self.secrets is None else self.secrets.hostKey
+        return Named(name=self.name, resource=self.resource, host_key=host_key)
 
 
 class MachinePool(pulumi.ComponentResource):
@@ -192,31 +197,59 @@ class MachinePool(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _machine(self, name: str, index: int, args: MachinePoolArgs) -> PooledMachine:
-        is_front = args.first_is_front and index == 0
-        content = _content(args)
+        secret, later = _secret_files(args), comes_later(args.host, args.settings)
+        if later:
+            content = pulumi.Output.from_input(args.front_address).apply(
+                lambda address: _json(with_front(proving(args.cloud_init), address))
+            )
+        else:
+            content = pulumi.Output.all(secret, args.front_address).apply(
+                lambda known: _json(with_front(with_files(args.cloud_init, known[0]), known[1]))
+            )
+        child = pulumi.ResourceOptions(parent=self)
+        wanted = {**_wanted(args.pool, args.settings), "index": index, "cloudInit": content}
+        resource = SpheronMachine(name, wanted, child)
         return PooledMachine(
             pool=args.pool,
             host=args.host,
             name=name,
-            is_front=is_front,
-            resource=SpheronMachine(
-                name,
-                {**_wanted(args.pool, args.settings), "index": index, "cloudInit": content},
-                pulumi.ResourceOptions(parent=self),
-            ),
+            is_front=args.first_is_front and index == 0,
+            resource=resource,
+            secrets=MachineFiles(f"{name}-secrets", files_for(resource, secret, "secrets"), child) if later else None,
         )
 
 
-def _content(args: MachinePoolArgs) -> pulumi.Output[str]:
-    """The cloud-init that is sent. It holds secrets."""
+def _secret_files(args: MachinePoolArgs) -> pulumi.Output[dict[str, str]]:
+    """What a machine needs to serve, and nobody else may know."""
     values = {secret.variable: args.settings.secrets[secret.secret] for secret in args.host.secrets}
-    cloud_init = with_secrets(args.cloud_init, values)
+    its_own = {SECRETS_FILE: secret_file(values)}
     certificate = args.certificate
     if certificate is None:
-        return pulumi.Output.secret(_json(cloud_init))
-    key: pulumi.Input[str] = certificate.privateKey
-    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(key), args.front_address)
-    return parts.apply(lambda known: _json(with_front(with_certificate(cloud_init, known[0], known[1]), known[2])))
+        return pulumi.Output.secret(its_own)
+    return pulumi.Output.secret(
+        pulumi.Output.all(certificate.certificate, certificate.privateKey).apply(
+            lambda known: {CERTIFICATE_FILE: known[0], CERTIFICATE_KEY_FILE: known[1], **its_own}
+        )
+    )
+
+
+def comes_later(host: HostPlan, settings: Settings) -> bool:
+    """Whether secrets are brought to a machine by SSH when it runs, and its user data holds none."""
+    return bool(host.admin_ranges and settings.ssh_private_key)
+
+
+def say_what_user_data_holds(pools: Sequence[NodePool], plan: Plan, settings: Settings) -> None:
+    """Warn, once, where machines are made with their secrets, since nobody can bring these by SSH."""
+    made = [host_of(plan, pool) for pool in pools if machine_count(pool, settings)]
+    if all(comes_later(host, settings) for host in made):
+        return
+    missing = [] if settings.ssh_private_key else [f"pulumi config set --secret {SSH_KEY_CONFIG}"]
+    if not all(host.admin_ranges for host in made):
+        missing.append("name the address that Pulumi runs at in spec.hosts.adminRanges")
+    pulumi.log.warn(
+        "machines get callers' key, model token and the key of their certificate with their user data, which Spheron and any "
+        f"program on them can read. To have them brought by SSH: {'; '.join(missing)} (docs/deploy-spheron.md)"
+    )
 
 
 def _json(cloud_init: CloudInit) -> str:
@@ -340,6 +373,11 @@ def setting_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
                 path=f"agentgpu:secrets.{name}",
                 message="holds a quote, a backslash, or what is no printable ASCII",
             )
+    if settings.ssh_private_key is not None:
+        try:
+            read_key(settings.ssh_private_key)
+        except FilesError as error:
+            yield Fault(source=CONFIGURATION, path=SSH_KEY_CONFIG, message=str(error))
     if (settings.ssh_key_id is None) == (settings.ssh_public_key is None):
         yield Fault(
             source=CONFIGURATION,
@@ -384,11 +422,6 @@ def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:
             message="is missing; by it several machines behind one NGINX are told of each other",
             hint=f"pulumi config set --secret {SSH_KEY_CONFIG} < the private part of agentgpu:sshPublicKey",
         )
-    else:
-        try:
-            read_key(settings.ssh_private_key)
-        except FilesError as error:
-            yield Fault(source=CONFIGURATION, path=SSH_KEY_CONFIG, message=str(error))
 
 
 def _outputs(machines: Sequence[PooledMachine], front: FrontPlan | None) -> dict[str, pulumi.Output[Any]]:

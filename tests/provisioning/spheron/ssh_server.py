@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +16,16 @@ from pathlib import Path
 
 import asyncssh
 
+from agentgpu_iac.plan.machine_paths import PROVE_FILE
+
 PATIENCE_S = 120
-_PLACES = ("/opt/agentgpu", "/etc/agentgpu")
+_PLACES = ("/opt/agentgpu", "/etc/agentgpu", "/etc/ssh/")
 _PROGRAMS = {
     "sudo": '[ "$1" = -n ] && shift; exec "$@"',
     "nft": "",
     "docker": 'case "$1" in ps) echo abc;; esac',
+    "systemctl": "",
+    "chown": "",
 }
 
 
@@ -38,12 +43,14 @@ def private(key: asyncssh.SSHKey) -> str:
 
 @dataclass(slots=True)
 class Machines:
-    """The server. ``files`` gives what a machine was made with, when it is first logged in to."""
+    """The server. ``files`` gives what a machine was made with, when it is first logged in to: then it signs its host key."""
 
     folder: Path
     client: asyncssh.SSHKey
     files: Callable[[str], dict[str, str]]
     host_key: asyncssh.SSHKey = field(default_factory=make_key)
+    claimed_host_key: asyncssh.SSHKey | None = None
+    """The key of the machine that was made, where it is not what answers."""
     port: int = 0
     commands: list[tuple[str, str]] = field(default_factory=list)
     """Machine and command, in the order in which they came."""
@@ -125,12 +132,21 @@ class Machines:
             for path, content in self.files(machine).items():
                 place = self._place(machine, path)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(self._below(root, content) if path.endswith(".sh") else content)
+                place.write_text(self._below(root, content) if path.endswith((".sh", ".py")) else content)
+            self._prove(machine)
         environment = {"PATH": f"{self.folder / 'programs'}:{os.defpath}", "MACHINE": str(root)}
         words = ["bash", "-c", self._below(root, command)]
         return subprocess.run(
             words, env=environment, input=given, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
+
+    def _prove(self, machine: str) -> None:
+        for name, key in (("ed25519", self.claimed_host_key or self.host_key), ("rsa", make_key())):
+            place = self._place(machine, f"/etc/ssh/ssh_host_{name}_key.pub")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(f"{public(key)} root@{machine}\n")
+        if self.has(machine, PROVE_FILE):
+            subprocess.run([sys.executable, self._place(machine, PROVE_FILE)], check=True, timeout=PATIENCE_S)
 
     @staticmethod
     def _below(root: Path, text: str) -> str:

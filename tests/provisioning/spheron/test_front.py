@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from functools import cache
 from pathlib import Path
@@ -68,7 +67,11 @@ def test_one_machine_needs_no_ssh() -> None:
 def test_a_burst_is_told_of_the_front_machine_and_that_one_then_of_the_burst() -> None:
     recording = deployed(burst_nodes=2)
     told = {one.name: one.inputs for one in recording.of(FILES)}
-    assert list(told) == [f"{BURST}-front", f"{BURST[:-1]}1-front", f"{FRONT}-machines"]
+    second = f"{BURST[:-1]}1"
+    assert set(list(told)[:3]) == {f"{FRONT}-secrets", f"{BURST}-secrets", f"{second}-secrets"}
+    assert list(told)[3:] == [f"{BURST}-front", f"{second}-front", f"{FRONT}-machines"]
+    assert {one["hostKey"] for name, one in told.items() if "secrets" not in name} == {"a proven key"}
+    assert not any("hostKey" in one for name, one in told.items() if "secrets" in name)
     assert told[f"{BURST}-front"]["word"] == "front"
     assert list(told[f"{BURST}-front"]["files"]) == ["/etc/agentgpu/front"]
     last = told[f"{FRONT}-machines"]
@@ -82,12 +85,11 @@ def test_a_burst_is_told_of_the_front_machine_and_that_one_then_of_the_burst() -
 def test_all_machines_show_the_certificate_and_it_is_a_secret() -> None:
     recording = deployed(burst_nodes=1)
     sent = {one.name: one.inputs["cloudInit"] for one in recording.of(MACHINE)}
-    assert isinstance(sent[BURST], dict), "a secret, as Pulumi wraps it"
-    paths = {
-        name: [one["path"] for one in json.loads(content["value"])["writeFiles"]] for name, content in sent.items()
-    }
-    assert paths[BURST][:2] == ["/etc/agentgpu/tls/tls.crt", "/etc/agentgpu/tls/tls.key"]
-    assert paths[FRONT][:2] == paths[BURST][:2]
+    for name in (FRONT, BURST):
+        brought = recording.one(FILES, f"{name}-secrets").inputs["files"]
+        assert set(brought) > {"value"}, "a secret, as Pulumi wraps it"
+        assert brought["value"]["/etc/agentgpu/tls/tls.crt"] == "a certificate"
+        assert brought["value"]["/etc/agentgpu/tls/tls.key"] == "its key"
     assert [one.inputs["serverName"] for one in recording.of(CERTIFICATE)] == ["machines.qa.internal"]
     alone = deployed().of(MACHINE)[0].inputs["cloudInit"]
     assert sent[FRONT] == alone, "a burst does not make the front machine anew"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,32 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
 
+from agentgpu_iac.plan.machine_paths import PROOF_FILE, PROVE_FILE, SECRETS_FILE, WORD_FILE
 from agentgpu_iac.provisioning.spheron import machine_files
-from agentgpu_iac.provisioning.spheron.machine_files import FilesError, Login, put_files, read_key
+from agentgpu_iac.provisioning.spheron.machine_files import FilesError, Host, Login, put_files, read_key
+from agentgpu_iac.provisioning.spheron.proof import PROVE, word_of
 from tests.provisioning.spheron.scenes import Time
-from tests.provisioning.spheron.ssh_server import Machines, make_key, private
+from tests.provisioning.spheron.ssh_server import Machines, make_key, private, public
 
 KEY = make_key()
+WORD = word_of(private(KEY), "qa-0-0123456789-00000001")
 SETUP = (
     "read() { cat /etc/agentgpu/one; }\ncase $1 in machines) read >/etc/agentgpu/read;; *) echo no $1; exit 3;; esac\n"
 )
 
 
+MADE_WITH = {"/opt/agentgpu/setup.sh": SETUP, WORD_FILE: WORD, PROVE_FILE: PROVE}
+
+
 @pytest.fixture
-def machines(tmp_path: Path) -> Iterator[Machines]:
-    made = Machines(folder=tmp_path / "machines", client=KEY, files=lambda _: {"/opt/agentgpu/setup.sh": SETUP})
+def made_with() -> dict[str, str]:
+    """The files of a machine that starts."""
+    return dict(MADE_WITH)
+
+
+@pytest.fixture
+def machines(tmp_path: Path, made_with: dict[str, str]) -> Iterator[Machines]:
+    made = Machines(folder=tmp_path / "machines", client=KEY, files=lambda _: made_with)
     made.start()
     yield made
     made.close()
@@ -36,17 +50,82 @@ def put(machines: Machines, *, known: str | None = None, word: str = "machines",
     )
     given |= changes
     time = given.pop("time", Time())
-    return put_files(given["login"], given["key"], given["files"], word, known=known, clock=time.clock)
+    host = Host(name="qa-0-0123456789-00000001", word=WORD, known=known)
+    return put_files(given["login"], given["key"], given["files"], word, host=host, clock=time.clock)
 
 
 def test_files_are_written_before_the_setup_reads_them(machines: Machines) -> None:
     shown = put(machines)
     assert machines.written("dep-1", "/etc/agentgpu/read") == "1\n"
     assert shown == " ".join(machines.host_key.export_public_key("openssh").decode().split()[:2])
+    machines.commands.clear()
     assert put(machines, known=shown, files={"/etc/agentgpu/one": "2\n"}) == shown
+    assert f"cat {PROOF_FILE}" not in {command for _, command in machines.commands}, (
+        "a key that is known is not asked for"
+    )
     assert machines.written("dep-1", "/etc/agentgpu/read") == "2\n"
     assert not machines.has("dep-1", "/etc/agentgpu/one.new")
     assert [call.split()[0] for call in machines.calls("dep-1")] == ["sudo"] * 4
+
+
+def test_a_machine_signs_its_host_keys_and_forgets_the_word(machines: Machines) -> None:
+    put(machines)
+    assert not machines.has("dep-1", WORD_FILE)
+    line = " ".join(public(machines.host_key).split()[:2])
+    first, second = machines.written("dep-1", PROOF_FILE).split()
+    assert hmac.new(WORD.encode(), line.encode(), hashlib.sha256).hexdigest() in (first, second)
+    assert machines.commands[0] == ("dep-1", f"cat {PROOF_FILE}"), "nothing else is sent before"
+    assert not [command for _, command in machines.commands if WORD in command]
+
+
+def test_a_host_that_cannot_prove_its_key_is_sent_nothing(machines: Machines, made_with: dict[str, str]) -> None:
+    made_with[WORD_FILE] = word_of(private(KEY), "another-machine")
+    with pytest.raises(
+        FilesError, match=r"cannot prove that its host key SHA256:\S+ is that of qa-0-0123456789-00000001"
+    ):
+        put(machines)
+    assert machines.commands == [("dep-1", f"cat {PROOF_FILE}")]
+
+
+def test_a_proof_of_another_key_is_none(machines: Machines) -> None:
+    put(machines)
+    machines.show_another_key()
+    sent = len(machines.commands)
+    with pytest.raises(FilesError, match="so nothing was sent to it"):
+        put(machines)
+    assert machines.commands[sent:] == [("dep-1", f"cat {PROOF_FILE}")]
+
+
+def test_a_proof_without_an_end_is_none(machines: Machines, made_with: dict[str, str]) -> None:
+    made_with |= {PROOF_FILE: "0" * 100_000}
+    del made_with[PROVE_FILE]
+    with pytest.raises(FilesError, match="cannot prove"):
+        put(machines)
+
+
+def test_a_machine_that_has_not_proven_itself_is_waited_for_and_sent_nothing(
+    machines: Machines, made_with: dict[str, str]
+) -> None:
+    del made_with[PROVE_FILE]
+    time = Time()
+    with pytest.raises(FilesError, match=r"nothing could be brought to qa-0-.*it has not proven its host key yet"):
+        put(machines, time=time)
+    assert sum(time.slept) >= machine_files.PATIENCE_S
+    assert {command for _, command in machines.commands} == {f"cat {PROOF_FILE}"}
+
+
+def test_secrets_are_root_s_alone_and_in_no_command(machines: Machines) -> None:
+    files = {"/etc/agentgpu/one": "1\n", SECRETS_FILE: "KEY='callers-key'\n", "/etc/agentgpu/tls/tls.key": "its key\n"}
+    put(machines, files=files)
+    root = machines.folder / "dep-1"
+    modes = {path: (root / path.lstrip("/")).stat().st_mode & 0o777 for path in files}
+    assert list(modes.values()) == [0o644, 0o600, 0o400]
+    assert machines.written("dep-1", SECRETS_FILE) == "KEY='callers-key'\n"
+    puts = [command for _, command in machines.commands if "umask" in command]
+    assert SECRETS_FILE in puts[-1], "where it is, all the others are"
+    said = " ".join([*machines.calls("dep-1"), *(command for _, command in machines.commands)])
+    assert "callers-key" not in said
+    assert "its key" not in said
 
 
 def test_root_needs_no_sudo(machines: Machines) -> None:
@@ -131,8 +210,16 @@ def test_a_machine_that_is_told_no_more_is_left_as_before(machines: Machines) ->
 
 def test_the_same_machine_is_updated_and_another_one_replaced() -> None:
     diff = machine_files._FilesProvider().diff
-    olds = {"machine": "dep-1", "ssh": "ssh a@b", "files": {"/x": "1"}, "left": {}, "word": "front", "hostKey": "k"}
-    news = {name: olds[name] for name in ("machine", "ssh", "files", "left", "word")}
+    olds = {
+        "machine": "dep-1",
+        "machineName": "qa-0",
+        "ssh": "ssh a@b",
+        "files": {"/x": "1"},
+        "left": {},
+        "word": "front",
+        "hostKey": "k",
+    }
+    news = {name: value for name, value in olds.items() if name != "hostKey"}
     assert diff("i", olds, news).changes is False
     changed = diff("i", olds, {**news, "files": {"/x": "2"}})
     assert (changed.changes, changed.replaces) == (True, [])

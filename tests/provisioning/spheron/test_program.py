@@ -16,7 +16,7 @@ from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.program import PROGRAMS
 from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
-from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way, read_cloud_init, with_secrets
+from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way, read_cloud_init
 from agentgpu_iac.provisioning.spheron.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load_text
@@ -190,4 +190,3 @@ def test_large_files_are_packed_on_the_way_but_for_those_that_only_root_reads() 
 def test_commands_become_lines_of_a_shell() -> None:
     read = read_cloud_init(b"#cloud-config\nruncmd: ['a | b', [echo, 'two words']]\n", "x")
     assert read.runcmd == ("a | b", "echo 'two words'")
-    assert with_secrets(read, {}) == read

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agentgpu_iac.plan.machine_paths import CERTIFICATE_FILE, CERTIFICATE_KEY_FILE, SECRETS_FILE, WORD_FILE
 from tests.e2e.pulumi.cli import ROOT, Project
 from tests.e2e.pulumi.spheron.server import SPEED, Spheron, start
 from tests.provisioning.spheron.ssh_server import Machines, make_key, private, public
@@ -31,6 +33,7 @@ spec:
 """
 FRONT = "qa-baseline-spheron-h100-sxm-any-od-0"
 BURST = "qa-burst-spheron-1h100-80s-32v-fin-03-1000-fe6372c9-0"
+CALLERS_KEY = "callers-send-this-key"
 MACHINE = "pulumi-python:dynamic/agentgpu:SpheronMachine"
 LIST, ADDRESSES = "/etc/agentgpu/machines/list", "/etc/agentgpu/machines/addresses.map"
 UPSTREAM = "/etc/agentgpu/machines/upstream-qa.conf"
@@ -75,7 +78,7 @@ def project(tmp_path: Path, spheron: Spheron, machines: Machines) -> Project:
     made.config("agentgpu:spheronApiKey", KEY, secret=True)
     made.config("agentgpu:sshPublicKey", public(machines.client))
     made.config("agentgpu:sshPrivateKey", private(machines.client), secret=True)
-    made.run("config", "set", "--secret", "--path", "agentgpu:secrets.agents-api-key", given="callers-key")
+    made.run("config", "set", "--secret", "--path", "agentgpu:secrets.agents-api-key", given=CALLERS_KEY)
     return made
 
 
@@ -88,9 +91,18 @@ def ids(project: Project) -> dict[str, str]:
     }
 
 
-def certificates(spheron: Spheron, name: str) -> dict[str, str]:
-    sent = spheron.world.machines[name].request["cloudInit"]["writeFiles"]
-    return {one["path"]: one["content"] for one in sent if one["path"].startswith("/etc/agentgpu/tls/")}
+def certificates(machines: Machines, name: str) -> dict[str, str]:
+    """Certificate and key of a machine, which were brought to it."""
+    return {path: machines.written(name, path) for path in (CERTIFICATE_FILE, CERTIFICATE_KEY_FILE)}
+
+
+def brought(machines: Machines) -> list[str]:
+    """What each setup script was told, and which machine that is of, in order."""
+    words = [
+        (name, command.rpartition("setup.sh ")[2]) for name, command in machines.commands if "bash /opt" in command
+    ]
+    machines.commands.clear()
+    return [f"{name} {word}" for name, word in words]
 
 
 def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
@@ -100,8 +112,7 @@ def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
     front = ids(project)[FRONT]
     urls = project.outputs()["agentUrls"]
     assert urls == {"qa": [f"https://{spheron.world.machines[front].content['ipAddress']}:10000/v1"]}
-    assert not machines.commands
-    assert "MachineFiles" not in {one["type"].rpartition(":")[2] for one in project.resources()}
+    assert brought(machines) == [f"{front} secrets"]
 
     project.config("agentgpu:burstNodes", "1")
     said = project.up()
@@ -113,20 +124,23 @@ def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
     assert machines.written(front, UPSTREAM) == "server 127.0.0.1:22000 weight=1 max_fails=0;\n"
     assert machines.written(front, ADDRESSES) == f"22000 {address}:10000;\n"
     assert "docker kill --signal=HUP abc" in machines.calls(front)
-    tls = certificates(spheron, burst)
-    assert machines.written(front, "/etc/agentgpu/machines/tls.crt") == tls["/etc/agentgpu/tls/tls.crt"]
-    assert certificates(spheron, front) == tls
-    assert project.outputs()["certificate"] == tls["/etc/agentgpu/tls/tls.crt"]
+    tls = certificates(machines, burst)
+    assert machines.written(front, "/etc/agentgpu/machines/tls.crt") == tls[CERTIFICATE_FILE]
+    assert certificates(machines, front) == tls
+    assert project.outputs()["certificate"] == tls[CERTIFICATE_FILE]
     rule = machines.written(burst, "/etc/agentgpu/firewall.d/front.nft").splitlines()[-1]
     assert rule == f"ip saddr {spheron.world.machines[front].content['ipAddress']} tcp dport {{ 10000 }} accept"
-    order = [name for name, command in machines.commands if "setup.sh " in command and "bash" in command]
-    assert order == [burst, front], "a machine lets the front one in before that one sends it anything"
+    order = brought(machines)
+    assert order == [f"{burst} secrets", f"{burst} front", f"{front} machines"], (
+        "it lets the front one in before that sends"
+    )
     assert project.outputs()["agentUrls"] == urls
     assert project.planned() == {}
-    for secret in (private(machines.client), tls["/etc/agentgpu/tls/tls.key"]):
-        line = secret.splitlines()[1]
+    for secret in (private(machines.client), tls[CERTIFICATE_KEY_FILE], CALLERS_KEY):
+        line = secret.splitlines()[min(1, secret.count("\n"))]
         assert line.encode() not in project.stored()
         assert line not in said.text
+        assert line not in json.dumps(spheron.world.bodies)
 
     spheron.world.reclaim(burst)
     project.refresh()
@@ -135,7 +149,7 @@ def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
     assert again != burst
     address = spheron.world.machines[again].content["ipAddress"]
     assert machines.written(front, ADDRESSES) == f"22000 {address}:10000;\n"
-    assert certificates(spheron, again) == tls, "the certificate is the same"
+    assert certificates(machines, again) == tls, "the certificate is the same"
 
     lost = front
     spheron.world.reclaim(lost)
@@ -155,6 +169,42 @@ def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
     assert not machines.has(front, UPSTREAM)
     project.destroy()
     assert not spheron.world.live
+
+
+def test_a_key_that_is_changed_is_brought_to_the_machine_that_runs(
+    project: Project, spheron: Spheron, machines: Machines
+) -> None:
+    project.up()
+    front, before = ids(project)[FRONT], project.stored()
+    assert machines.written(front, SECRETS_FILE) == f"VLLM_API_KEY='{CALLERS_KEY}'\n"
+    assert "systemctl restart --no-block agentgpu.service" in machines.calls(front)
+    assert not machines.has(front, WORD_FILE)
+    (word,) = [
+        as_written(file)
+        for body in spheron.world.bodies
+        for file in body["cloudInit"]["writeFiles"]
+        if file["path"] == WORD_FILE
+    ]
+    brought(machines)
+    project.run("config", "set", "--secret", "--path", "agentgpu:secrets.agents-api-key", given="the-key-after-it")
+    assert list(project.planned()) == ["update"]
+    said = project.up()
+    assert ids(project) == {FRONT: front}
+    assert len(spheron.world.bodies) == 1
+    assert brought(machines) == [f"{front} secrets"]
+    assert machines.written(front, SECRETS_FILE) == "VLLM_API_KEY='the-key-after-it'\n"
+    for secret in (CALLERS_KEY, "the-key-after-it", word):
+        assert secret.encode() not in before + project.stored()
+        assert secret not in said.text
+
+
+def test_a_host_that_cannot_prove_itself_gets_no_secret(project: Project, spheron: Spheron, machines: Machines) -> None:
+    machines.claimed_host_key = make_key()
+    said = project.up(expect=1)
+    assert "cannot prove that its host key" in said.text
+    (front,) = spheron.world.machines
+    assert not machines.has(front, SECRETS_FILE)
+    assert {command for _, command in machines.commands} == {"cat /etc/agentgpu/proof"}
 
 
 def test_another_host_key_at_a_machine_s_address_is_refused(

@@ -9,6 +9,7 @@
 #   disks   join blank NVMe disks to the volume of the model cache (at every boot: instance stores come back blank)
 #   health  start engines anew that Docker calls unhealthy
 #   machines, front  read anew which machines are behind this one, or which one is in front of it
+#   prepare, secrets  everything but what needs secrets, where they come later; and the rest, once they are here or new
 set -o errexit -o nounset -o pipefail
 
 HERE=/opt/agentgpu
@@ -373,7 +374,7 @@ secrets() {
     done
 }
 
-everything() {
+prepare() {
     [ "$(id -u)" -eq 0 ] || fail "run as root"
     change install --mode=0644 --target-directory=/etc/systemd/system "$HERE"/agentgpu*.service "$HERE"/agentgpu*.timer
     change systemctl daemon-reload
@@ -385,18 +386,37 @@ everything() {
     change install --directory --owner="$AGENTGPU_ENGINE_UID" --group="$AGENTGPU_ENGINE_UID" --mode=2770 "$AGENTGPU_CACHE"
     container_engine
     toolkit
+    change systemctl enable --now agentgpu-health.timer
+    change systemctl enable agentgpu.service
+}
+
+serve() {
     certificate
     change install --directory --mode=0755 "$MACHINES"
     [ "$DRY" = yes ] || machines
     secrets
-    change systemctl enable --now agentgpu-health.timer
-    change systemctl enable agentgpu.service
     change systemctl restart --no-block agentgpu.service
     if [ "$DRY" = yes ]; then
         say "that would be all; nothing was changed"
     else
         say "ready; follow it with: journalctl -fu agentgpu; docker compose --project-directory $HERE ps"
     fi
+}
+
+# Secrets and certificate come by SSH, the file of secrets last: whichever of the two is later starts the engines.
+later() {
+    prepare
+    if [ -e "$SECRETS" ]; then
+        serve
+        return
+    fi
+    say "prepared; nothing starts before pulumi up has brought the secrets by SSH"
+    # shellcheck disable=SC2046
+    change env $(printf '%s=- ' $AGENTGPU_SECRETS) docker compose --project-directory "$HERE" pull --quiet || true
+}
+
+brought() {
+    if systemctl is-enabled --quiet agentgpu.service; then serve; else say "the setup that still runs goes on with them"; fi
 }
 
 while [[ ${1:-} == --* ]]; do
@@ -413,10 +433,15 @@ while [[ ${1:-} == --* ]]; do
     shift
 done
 case ${1:-everything} in
-    everything) everything ;;
+    everything)
+        prepare
+        serve
+        ;;
+    prepare) later ;;
+    secrets) brought ;;
     disks) disks ;;
     health) health ;;
     machines) machines ;;
     front) front ;;
-    *) fail "there is no $1; known: disks, health, machines, front" ;;
+    *) fail "there is no $1; known: disks, health, machines, front, prepare, secrets" ;;
 esac
