@@ -152,6 +152,9 @@ class Catalog:
         Raises:
             BadInput: there is none of that id or name, or it may mean several; says which.
         """
+        for row in self.accelerators:
+            if row.id == accelerator_id:  # as machines name theirs, for each of which it is asked
+                return row
         names = {row.id: row.name for row in self.accelerators}
         meant = accelerators_meant(accelerator_id, names)
         exact = [row for row in self.accelerators if row.id in meant and is_exact(accelerator_id, row.id, row.name)]

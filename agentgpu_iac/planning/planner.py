@@ -7,7 +7,7 @@ was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,10 +17,9 @@ from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
+from agentgpu_iac.planning.choosing.apart import Trial
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
-from agentgpu_iac.planning.choosing.fitting import AgentFits, fits
-from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
 from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, with_less_reserve
@@ -39,6 +38,7 @@ from agentgpu_iac.planning.pools import Placed, homes
 from agentgpu_iac.planning.references import cluster_regions, draft_model, resolve_models
 from agentgpu_iac.planning.settling import Market, Settled, settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
+from agentgpu_iac.planning.trying import Told, possibly_apart, tried, tried_in_full
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -80,10 +80,6 @@ class Unkept(NoPlan):
         else:
             message = f"no placement keeps this, and without it there is one: {those}"
         super().__init__(message)
-
-
-Told = Callable[[int, int], None]
-"""Told how far planning is: how many deployments are sized, of how many that could be."""
 
 
 def make_plan(
@@ -136,14 +132,6 @@ def _make_plan(
         on_offer = replace(on_offer, machines=where_cheapest(on_offer.machines))
     demands = _demands(spec, models, thinking, catalog)
     considered = deployments(demands)
-    found: list[AgentFits] = []
-    on_sale_alone: list[AgentOptions] = []
-    for position, each in enumerate(considered):  # one after the other, while what each asks is still remembered
-        if told is not None:
-            told(position, len(considered))
-        found.append(fits(position, each.demand, spec, catalog, on_offer, evaluators))
-        on_sale_alone.append(on_sale(found[-1], spec, catalog, {}))
-    _require_options(on_sale_alone[: len(demands)], spec)
     terms = Terms(
         burst_hours=Decimal(str(spec.capacity.burst_hours_per_month)),
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
@@ -154,23 +142,17 @@ def _make_plan(
         commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
         quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),
     )
-    market = Market(
-        considered=considered,
-        found=tuple(found),
-        on_sale=tuple(on_sale_alone),
-        on_offer=on_offer,
-        terms=terms,
-        catalog=catalog,
-        known=Known(),
-    )
-    plan = _assembled(loaded, spec, market)
+    trial = Trial(spec=spec, catalog=catalog, on_offer=on_offer, terms=terms, evaluators=evaluators)
+    market = tried(considered, trial, told)
+    _require_options(market.on_sale[: len(demands)], spec)
+    plan = _assembled(loaded, spec, market, evaluators)
     budget = spec.capacity.budget_usd_per_month
     if budget is not None and plan.cost.baseline_usd_per_month > budget:
-        return _within(budget, loaded, spec, market)
+        return _within(budget, loaded, spec, market, evaluators)
     return plan
 
 
-def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: Market) -> Plan:
+def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: Market, evaluators: Evaluators) -> Plan:
     """The cheapest plan whose baseline keeps the budget: one more limit of the program.
 
     Raises:
@@ -179,11 +161,11 @@ def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: Marke
     """
     limited = replace(market, terms=replace(market.terms, budget_usd=budget))
     try:
-        plan = _assembled(loaded, spec, limited)
+        plan = _assembled(loaded, spec, limited, evaluators)
     except Unkept as refusal:
         if len(refusal.names) > 1:
             raise
-        plan = _assembled(loaded, spec, market, least_baseline=True)
+        plan = _assembled(loaded, spec, market, evaluators, least_baseline=True)
     _require_budget(plan, budget)
     return plan
 
@@ -220,13 +202,19 @@ def _demands(
     return tuple(found[agent.name] for agent in spec.agents)
 
 
-def _assembled(loaded: LoadedStack, spec: StackSpec, market: Market, *, least_baseline: bool = False) -> Plan:
+def _assembled(
+    loaded: LoadedStack, spec: StackSpec, market: Market, evaluators: Evaluators, *, least_baseline: bool = False
+) -> Plan:
     """Place the deployments at the least expected cost, or with the least baseline whatever the burst then costs."""
     catalog, terms = market.catalog, market.terms
     seen, _ = groups = _groups(market, spec)
     target = target_of(spec)
     priced_by = replace(terms, burst_hours=Decimal(0)) if least_baseline else terms
     settled = _settled(loaded, spec, market, priced_by, groups)
+    if doubtful := possibly_apart(market, settled.placement.usd, spec):
+        return _assembled(
+            loaded, spec, tried_in_full(market, doubtful, spec, evaluators), evaluators, least_baseline=least_baseline
+        )
     chosen = tuple(member.position for member in settled.placed)
     placed = [market.on_sale[position] for position in chosen]
     decided = Decisions(
@@ -288,7 +276,7 @@ def _second_replicas(
     if can.runs_machines and not can.makes_machines:
         return {}
     alone = [member for member in settled.placed if _is_alone(member, settled)]
-    if len(alone) > _MOST_SECOND_REPLICAS or len(market.considered) > _MOST_DEPLOYMENTS:
+    if len(alone) > _MOST_SECOND_REPLICAS or len(market.considered) > _MOST_DEPLOYMENTS or market.withheld:
         return {}
     found: dict[int, Settled] = {}
     for member in alone:
@@ -323,7 +311,10 @@ def _groups(market: Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
     """Deployments that could stay together on one accelerator, and whether all such groups were considered."""
     if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True
-    by_deployment = [market.known.of(mates_of, found.options) for found in market.on_sale]
+    by_deployment = [
+        [] if position in market.withheld else market.known.of(mates_of, found.options)
+        for position, found in enumerate(market.on_sale)
+    ]
 
     def tolerated(option: Option) -> int:
         return tolerated_engines(option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms)

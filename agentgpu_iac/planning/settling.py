@@ -17,7 +17,8 @@ it has: more is warm than need be, never less.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
@@ -26,7 +27,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.fitting import AgentFits
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.mixes import mixed_options
+from agentgpu_iac.planning.choosing.mixes import Parts, mixed_options
 from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, seated
 from agentgpu_iac.planning.choosing.placement import Option, Placement, place
@@ -66,6 +67,9 @@ class Market:
     terms: Terms
     catalog: Catalog
     known: Known
+    withheld: Mapping[int, Decimal] = field(default_factory=dict)
+    """Deployments of one agent that no placement may choose, with the least that they cost in any: all cheapest ones are thought
+    to serve the agent with others (``choosing.apart``)."""
 
     @property
     def served(self) -> tuple[tuple[int, ...], ...]:
@@ -83,8 +87,9 @@ def settle(market: Market, groups: tuple[Sequence[Option], bool], terms: Terms, 
     bought = list(market.on_sale)
     counted_gib: list[dict[MachineId, float]] = [{} for _ in found]
     for round_number in range(_ROUNDS + 1):
-        mixes = mixed_options([each.parts for each in bought], terms, known)
-        options = [known.of(_both, each.options, mixed) for each, mixed in zip(bought, mixes, strict=True)]
+        usable = [_nothing(each) if at in market.withheld else each for at, each in enumerate(bought)]
+        mixes = mixed_options([each.parts for each in usable], terms, known)
+        options = [known.of(_both, each.options, mixed) for each, mixed in zip(usable, mixes, strict=True)]
         placement = place(options, *groups, terms, served, known)
         seats = [_seated(option, found, bought, spec) for option in placement.options]
         placement = replace(placement, options=tuple(seats))
@@ -103,11 +108,16 @@ def settle(market: Market, groups: tuple[Sequence[Option], bool], terms: Terms, 
             raised = {position: {machine: gib} for (position, machine), gib in late_gib.items()}
         else:
             most_gib = _models_gib((member.candidate for member in placed), spec)
-            raised = {position: dict.fromkeys(_machines(each), most_gib) for position, each in enumerate(bought)}
+            raised = {position: dict.fromkeys(_machines(each), most_gib) for position, each in enumerate(usable)}
         for position, gib_by_machine in raised.items():
             counted_gib[position].update(gib_by_machine)
             bought[position] = on_sale(found[position], spec, catalog, counted_gib[position])
     raise RuntimeError("the placement did not settle, though every node was counted with all models of the stack")
+
+
+def _nothing(sold: AgentOptions) -> AgentOptions:
+    """Nothing of a deployment that may not be chosen."""
+    return replace(sold, options=(), parts=Parts(position=sold.parts.position))
 
 
 def _both(alike: tuple[Option, ...], mixed: tuple[Option, ...]) -> tuple[Option, ...]:

@@ -64,7 +64,7 @@ def test_a_stack_of_more_agents_than_are_planned_says_the_limit_and_what_to_do()
     agents = "".join(f"    - {{name: a{index}, model: Qwen/Qwen3-8B}}\n" for index in range(MOST_AGENTS))
     assert faults_of(SMALLEST.replace("    - name: support\n      model: Qwen/Qwen3-14B\n", agents)) == []
     (fault,) = faults_of(SMALLEST + agents)
-    assert "spec.agents: the list has 301 items; at most 300 fit (split the stack: " in fault
+    assert "spec.agents: the list has 1,001 items; at most 1,000 fit (split the stack: " in fault
 
 
 def test_the_page_says_the_limits() -> None:

@@ -7,8 +7,9 @@ compute (``sizing.generating``): at ``capacity.quantile`` of the time, at normal
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
-from agentgpu_iac.planning.choosing.requests import mean_request
+from agentgpu_iac.planning.choosing.requests import asked_per_s, mean_request
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.generating import (
@@ -78,7 +79,7 @@ class Asking:
             return 0.0
         everybody = demand.peak if peak else demand.concurrent
         if peak not in self._rates:
-            self._rates[peak] = demand.asked_per_s(self._hit, peak=peak)
+            self._rates[peak] = asked_per_s(demand, self._hit, peak=peak)
         rate = self._rates[peak] * sessions / everybody / 1000
         return min(demand.pause_s * 1000, pause_at_rate(sessions, rate, self._time))
 
@@ -140,7 +141,15 @@ def _request_time(
         return RequestTime(lambda _: constant)
     if engine is None:
         return None
-    request = mean_request(demand, hit)
+    return _time_on(engine, mean_request(demand, hit), groups, ttft, tpot, engines)
+
+
+@lru_cache(maxsize=8192)
+def _time_on(
+    engine: Speed, request: latency.Request, groups: Groups, ttft: float | None, tpot: float | None, engines: int
+) -> RequestTime:
+    """The same for all agents whose requests are alike."""
+    further = max(0.0, request.output_tokens - 1)
 
     def time_ms(requests: int) -> float:
         full = engine.with_fullest_group(groups.fullness(requests))

@@ -11,6 +11,7 @@ from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing import several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
+from agentgpu_iac.planning.choosing.memories import Contexts, terms_of
 from agentgpu_iac.planning.choosing.parallelism import (
     Sizes,
     legal_parallelism,
@@ -19,6 +20,7 @@ from agentgpu_iac.planning.choosing.parallelism import (
 )
 from agentgpu_iac.planning.choosing.pausing import ways_away
 from agentgpu_iac.planning.choosing.rejections import latency_rejection, memory_rejection, sizes_rejection
+from agentgpu_iac.planning.choosing.requests import tokens_per_s
 from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
@@ -33,7 +35,7 @@ from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.pausing import Away
-from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
+from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica
 from agentgpu_iac.sizing.searching import largest_within
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.units import ceil_div, ceil_ratio
@@ -52,14 +54,13 @@ _FIXED_POINT_ROUNDS = 8
 class Evaluator:
     """Evaluates one agent on every accelerator; a value object around the demand and the rules of the stack."""
 
-    __slots__ = ("_asked", "_away", "_demand", "_rules", "_serving", "_stated_hit_ratio")
+    __slots__ = ("_away", "_demand", "_rules", "_serving", "_stated_hit_ratio")
 
     def __init__(self, demand: Demand, rules: Rules, away: Away | None = None) -> None:
         self._demand = demand
         self._away = away
         self._rules = rules
         self._serving: dict[tuple[int, float, Groups, bool], ReplicaService] = {}
-        self._asked: dict[tuple[float, bool], tuple[float, float]] = {}
         self._stated_hit_ratio = demand.stated_prefix_hit_ratio
 
     @property
@@ -443,7 +444,7 @@ class Evaluator:
         demand, agent, overrides = self._demand, self._demand.agent, self._demand.agent.overrides
         ranks = tuple(adapter.rank for adapter in agent.lora_adapters)
         calibration = self._rules.calibrations.get(accelerator.id)
-        terms = memory_terms(
+        terms = terms_of(
             Replica(
                 model=demand.model,
                 accelerator=accelerator,
@@ -460,7 +461,12 @@ class Evaluator:
                 lora_ranks=SIZING_PORTS[agent.engine].lora_slots(ranks, self._rules.facts.lora_ranks),
                 prefix_cached=self._rules.prefix_cache != "never",
             ),
-            demand.context_tokens,
+            Contexts(
+                context_tokens=demand.context_tokens,
+                longest_tokens=max(demand.longest_input_tokens, demand.longest_context_tokens),
+                shared_tokens=demand.shared_kv_tokens,
+                other_prefix_tokens=demand.other_prefix_kv_tokens,
+            ),
             ByHand(
                 weights_gib=overrides.weights_gib,
                 kv_bytes_per_token=overrides.kv_bytes_per_token,
@@ -468,9 +474,6 @@ class Evaluator:
                 overhead_ratio=(calibration and calibration.overhead_ratio) or 1.0,
                 overhead_source="" if calibration is None else calibration.source,
             ),
-            longest_tokens=max(demand.longest_input_tokens, demand.longest_context_tokens),
-            shared_tokens=demand.shared_kv_tokens,
-            other_prefix_tokens=demand.other_prefix_kv_tokens,
         )
         return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
@@ -512,20 +515,12 @@ class Evaluator:
 
     def _replicas(self, sessions: int, most: int, service: Service, hit: float, *, peak: bool) -> int:
         needed = max(1, ceil_div(sessions, most))
-        output, prompts = self._asked_per_s(hit, peak=peak)
+        output, prompts = tokens_per_s(self._demand, hit, peak=peak)
         if service.output_tokens_per_s:
             needed = max(needed, ceil_ratio(output, service.output_tokens_per_s))
         if service.prefill_tokens_per_s:
             needed = max(needed, ceil_ratio(prompts, service.prefill_tokens_per_s))
         return needed
-
-    def _asked_per_s(self, hit: float, *, peak: bool) -> tuple[float, float]:
-        """Tokens to be generated in a second and prompt tokens to be read: sums over all agents, whatever the candidate."""
-        if (hit, peak) not in self._asked:
-            demand = self._demand
-            rates = demand.output_tokens_per_s(peak=peak), demand.prefill_tokens_per_s(hit, peak=peak)
-            self._asked[hit, peak] = rates
-        return self._asked[hit, peak]
 
     def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int, groups: Groups) -> int:
         """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""

@@ -55,3 +55,24 @@ def _largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, flo
     tokens = min(longest_uncached_prompt_tokens(shape, prefix_hit_ratio), demand.context_tokens)
     end = max(shape.first_prompt_tokens, shape.longest_history_tokens)
     return tokens, max(tokens, min(end, demand.context_tokens))
+
+
+def asked_per_s(demand: Demand, prefix_hit_ratio: float, *, peak: bool) -> float:
+    """``Demand.asked_per_s``, a sum over all agents that is the same for every engine."""
+    return _asked_per_s(Itself(demand), prefix_hit_ratio, peak)
+
+
+@lru_cache(maxsize=8192)
+def _asked_per_s(itself: Itself[Demand], prefix_hit_ratio: float, peak: bool) -> float:
+    return itself.thing.asked_per_s(prefix_hit_ratio, peak=peak)
+
+
+def tokens_per_s(demand: Demand, prefix_hit_ratio: float, *, peak: bool) -> tuple[float, float]:
+    """Tokens to be generated in a second and prompt tokens to be read: sums over all agents, whatever the candidate."""
+    return _tokens_per_s(Itself(demand), prefix_hit_ratio, peak)
+
+
+@lru_cache(maxsize=8192)
+def _tokens_per_s(itself: Itself[Demand], prefix_hit_ratio: float, peak: bool) -> tuple[float, float]:
+    demand = itself.thing
+    return demand.output_tokens_per_s(peak=peak), demand.prefill_tokens_per_s(prefix_hit_ratio, peak=peak)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -64,12 +65,20 @@ class ReplicaService:
             worst = away.longest_prompt_hit_ratio(prefix_hit_ratio)
         self._demand, self._away = demand, away
         self._round_trip_ms, self._by_hand, self._engines = round_trip_ms, by_hand, engines
-        self._alone = _alone(key, engine, prefix_hit_ratio, worst, groups, round_trip_ms)
+        asked = _Asked(
+            request=mean_request(demand, prefix_hit_ratio),
+            largest=largest_prompt(demand, worst),
+            longest_context_tokens=demand.longest_context_tokens,
+            percentile=demand.percentile,
+        )
+        self._alone = _alone(asked, engine, groups, round_trip_ms)
         self._known: dict[int, Service] = {}
         self._held: dict[int, Service] = {}
         told = by_hand and _is_told(demand)
         self._plain = not told and engine is not None and engines == 1 and not (away is not None and away.longest_ms)
-        self._searched = self._alone.searched.setdefault((told, engines, away), _Searched())
+        budgets = (demand.budget_ttft_ms, demand.budget_tpot_ms, demand.margin)
+        decides: Hashable = budgets if self._plain and away is None else (key, told, engines, away)
+        self._searched = self._alone.searched.setdefault(decides, _Searched())
         reload_ms = 0.0 if away is None else away.waits_ms
         self.asking = asking(
             key, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
@@ -199,30 +208,28 @@ class _Times:
     tpot_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What of a demand an engine's answers hang on: alike for all agents whose conversations are, however many sessions."""
+
+    request: latency.Request
+    """The mean one."""
+    largest: tuple[float, float]
+    """Tokens of the largest prompt, and the context at its end."""
+    longest_context_tokens: int
+    percentile: float
+
+
 class _Alone:
     """One engine that shares its accelerators with no other, by the requests that it computes; each number worked out once."""
 
-    __slots__ = (
-        "_demand",
-        "_engine",
-        "_groups",
-        "_hit",
-        "_known",
-        "_largest",
-        "_request",
-        "_round_trip_ms",
-        "_times",
-        "searched",
-    )
+    __slots__ = ("_asked", "_engine", "_groups", "_known", "_round_trip_ms", "_times", "searched")
 
-    def __init__(
-        self, demand: Demand, engine: Speed | None, hit: float, worst_hit: float, groups: Groups, round_trip_ms: float
-    ) -> None:
-        self._demand, self._engine, self._groups, self._round_trip_ms = demand, engine, groups, round_trip_ms
-        self._hit, self._known, self._times = hit, dict[int, Service](), dict[int, _Times]()
-        self.searched: dict[tuple[bool, int, Away | None], _Searched] = {}
-        """By whether something told by hand counts, engines that take turns, and what is done with sessions that pause."""
-        self._request, self._largest = mean_request(demand, hit), largest_prompt(demand, worst_hit)
+    def __init__(self, asked: _Asked, engine: Speed | None, groups: Groups, round_trip_ms: float) -> None:
+        self._asked, self._engine, self._groups, self._round_trip_ms = asked, engine, groups, round_trip_ms
+        self._known, self._times = dict[int, Service](), dict[int, _Times]()
+        self.searched: dict[Hashable, _Searched] = {}
+        """By what else decides how many requests are in time."""
 
     def service(self, requests: int) -> Service:
         """With nothing set by hand."""
@@ -243,23 +250,23 @@ class _Alone:
         return self._times[requests]
 
     def _take(self, engine: Speed, requests: int) -> _Times:
-        demand, request = self._demand, self._request
+        asked, request = self._asked, self._asked.request
         engine = engine.with_fullest_group(self._groups.fullness(requests))
         state = latency.steady(engine, request, requests)
         return _Times(
             engine,
             state,
-            prefill_ms(engine, request, requests, *self._largest, decode_ms=state.decode_ms),
+            prefill_ms(engine, request, requests, *asked.largest, decode_ms=state.decode_ms),
             state.decode_ms * engine.measured_ttft_ratio,
-            tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio,
-            tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio,
+            tails.queue_at(state, asked.percentile) * engine.measured_ttft_ratio,
+            tails.tpot_at(state, request, asked.percentile) * engine.measured_tpot_ratio,
         )
 
     def _with(self, requests: int) -> Service:
-        demand, request, times = self._demand, self._request, self._taken(requests)
+        request, times = self._asked.request, self._taken(requests)
         engine, state, prefill, decode = times.engine, times.state, times.prefill, times.decode
         answer = latency.answer(engine, request, state, requests, requests)
-        longest = demand.longest_context_tokens
+        longest = self._asked.longest_context_tokens
         cold = prefill_ms(engine, request, requests, longest, longest, decode_ms=state.decode_ms)
         network = self._round_trip_ms
         return Service(
@@ -309,10 +316,8 @@ def _unknown(requests: int) -> Service:
 
 
 @lru_cache(maxsize=8192)
-def _alone(
-    demand: Itself[Demand], engine: Speed | None, hit: float, worst_hit: float, groups: Groups, round_trip_ms: float
-) -> _Alone:
-    return _Alone(demand.thing, engine, hit, worst_hit, groups, round_trip_ms)
+def _alone(asked: _Asked, engine: Speed | None, groups: Groups, round_trip_ms: float) -> _Alone:
+    return _Alone(asked, engine, groups, round_trip_ms)
 
 
 def asking(

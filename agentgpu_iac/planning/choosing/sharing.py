@@ -73,6 +73,18 @@ def mates_of(options: Sequence[Option]) -> list[Option]:
     return list(found.values())
 
 
+def part_of_accelerator(option: Option, tolerated: Callable[[Option], int]) -> Decimal:
+    """The part of its accelerator's memory that an engine takes of it at least, if it may share it with others; else all of it.
+
+    Engines that stay together never need more than the least that any of them leaves free (``_limit_gib``), so that their parts
+    add up to one at most.
+    """
+    if not _may_share(option):
+        return Decimal(1)
+    part = min(1.0, _need_gib(option) / option.candidates[0].memory.limit_gib)
+    return Decimal(str(part)) if tolerated(option) > 1 else Decimal(1)
+
+
 def with_several_per_accelerator(option: Option, tolerated: int) -> Option | None:
     """The option with as many of its replicas on each accelerator as fit, each with a KV budget of its own; None for one.
 

@@ -1,0 +1,57 @@
+"""The memory of a replica, worked out once for all agents whose engines would run alike with contexts as long.
+
+As with its speed (``speeds``), most agents of a stack differ in their sessions alone, which it does not hang on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.planning.choosing.known import Itself
+from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contexts:
+    """The tokens for which memory is counted, as ``memory_terms`` takes them."""
+
+    context_tokens: int
+    longest_tokens: int
+    shared_tokens: int
+    other_prefix_tokens: int
+
+
+def terms_of(of: Replica, contexts: Contexts, by_hand: ByHand) -> MemoryTerms:
+    """Memory of one accelerator of the replica; remembered unless it drafts with a model of its own."""
+    if of.draft is not None:
+        return _terms(of, contexts, by_hand)
+    flags = tuple(getattr(of, name) for name in _FLAGS)
+    return _remembered(Itself(of.model), Itself(of.accelerator), flags, contexts, by_hand)
+
+
+_FLAGS = tuple(name for name in Replica.__slots__ if name not in ("model", "accelerator", "draft"))
+
+
+@lru_cache(maxsize=8192)
+def _remembered(
+    model: Itself[Model],
+    accelerator: Itself[Accelerator],
+    flags: tuple[object, ...],
+    contexts: Contexts,
+    by_hand: ByHand,
+) -> MemoryTerms:
+    named = dict(zip(_FLAGS, flags, strict=True))
+    return _terms(Replica(model=model.thing, accelerator=accelerator.thing, **named), contexts, by_hand)  # type: ignore[arg-type]
+
+
+def _terms(of: Replica, contexts: Contexts, by_hand: ByHand) -> MemoryTerms:
+    return memory_terms(
+        of,
+        contexts.context_tokens,
+        by_hand,
+        longest_tokens=contexts.longest_tokens,
+        shared_tokens=contexts.shared_tokens,
+        other_prefix_tokens=contexts.other_prefix_tokens,
+    )
