@@ -160,3 +160,25 @@ def test_who_is_stopped_keeps_what_had_begun(project: Project, tmp_path: Path) -
     assert not held(project, "begun-second").exists()
     assert agentgpu(project, "up", "--yes").code == 0
     assert made(project) == {"first", "second"}
+
+
+REFUSED = """
+import pulumi
+
+from agentgpu_iac.provisioning import deployed
+
+pulumi.get_stack = lambda: "nobody"
+try:
+    deployed.last_outputs()
+except deployed.Unread as error:
+    pulumi.export("said", str(error))
+pulumi.export("known", dict(deployed.known_outputs()))
+"""
+
+
+def test_a_look_up_that_the_engine_refuses_ends_no_program(project: Project) -> None:
+    (project.folder / "stacks" / "__main__.py").write_text(REFUSED, encoding="utf-8")
+    project.up()
+    outputs = project.outputs()
+    assert "unknown stack" in outputs["said"]
+    assert outputs["known"] == {}
