@@ -9,8 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pulumi
+
+_PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml")
+
+
+def project_folder() -> Path:
+    """The folder of the project file: as the language host says, or, as older ones say nothing, the nearest above the program."""
+    told = pulumi.get_root_directory()
+    if told:
+        return Path(told)
+    here = Path.cwd()
+    return next((at for at in (here, *here.parents) if any((at / name).is_file() for name in _PROJECT_FILES)), here)
 
 
 def from_project(path: str) -> str:
@@ -19,8 +31,7 @@ def from_project(path: str) -> str:
     An absolute path stays as it is. A relative one stays relative, so that the state is alike in everybody's checkout.
     """
     expanded = Path(path).expanduser()
-    root = pulumi.get_root_directory()
-    return str(expanded) if expanded.is_absolute() or not root else os.path.relpath(Path(root) / expanded)
+    return str(expanded) if expanded.is_absolute() else os.path.relpath(project_folder() / expanded)
 
 
 def chart_place(address: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from agentgpu_iac.provisioning.aws.settings import Settings as AwsSettings
 from agentgpu_iac.provisioning.kubernetes.program import Settings
-from agentgpu_iac.provisioning.project_paths import from_project
+from agentgpu_iac.provisioning.project_paths import from_project, project_folder
 
 
 @pytest.fixture
@@ -37,6 +37,16 @@ def test_so_does_karpenters_and_a_kubeconfig(project: Path) -> None:
     )
     assert AwsSettings.from_config(pulumi.Config("agentgpu")).karpenter_chart == "../charts/karpenter"
     assert Settings.from_config(pulumi.Config("agentgpu")).kubeconfig == Path("../access/config")
+
+
+def test_where_the_host_does_not_say_the_nearest_project_file_above_counts(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulumi, "get_root_directory", lambda: None)
+    assert from_project("charts/keda") == "charts/keda"
+    (project / "Pulumi.yaml").touch()
+    assert from_project("charts/keda") == "../charts/keda"
+    assert project_folder() == project
 
 
 def test_what_is_absolute_or_at_home_stays(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
