@@ -1,7 +1,7 @@
 """What stands in the account already, asked of AWS as whom the provider acts.
 
-Not through the provider's own look-ups: Pulumi's SDK ends a program in which one of those failed, also where the program knew
-what to make of it, so nothing could be told in a sentence of ours (``wait_for_rpcs`` in ``pulumi/runtime/stack.py``).
+Not through the provider's own look-ups: they fail with text alone, so what is not there could not be told from what may not be
+asked, and where the provider itself cannot begin, the engine ends the program before a sentence of ours.
 """
 
 from __future__ import annotations
