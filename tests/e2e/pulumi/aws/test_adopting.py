@@ -13,7 +13,7 @@ from tests.cli.running import agentgpu
 from tests.e2e.pulumi.aws.aws_command import answer
 from tests.e2e.pulumi.aws.front.server import Front
 from tests.e2e.pulumi.aws.real import RealAccount, real_account
-from tests.e2e.pulumi.cli import ROOT
+from tests.e2e.pulumi.cli import ROOT, STACK
 
 DESK = (Path(__file__).parent / "stacks" / "desk.yaml").read_text("utf-8")
 BUCKET = "acme-models"
@@ -21,10 +21,20 @@ SPEC = DESK.replace(
     "modelCache: {tokenSecret: hf-token}", f"modelCache: {{source: s3, bucket: 's3://{BUCKET}/agents'}}"
 )
 IMPORT = ("import", "--file", "import.json", "--protect=false", "--generate-code=false", "--yes", "--skip-preview")
+IN_PLACE = {
+    "defaultVersion",
+    "updateDefaultVersion",
+    "resolveConflictsOnCreate",
+    "resolveConflictsOnUpdate",
+    "forceDestroy",
+    "regionalNatGatewayAddresses",
+}
+"""What AWS does not keep, or tells otherwise: set in its place, without a change of what runs. The last is the provider's own
+word of gateways that stand in no zone, which it has of ours only once it has seen an ``up``."""
 
 
-def adopt(stack: RealAccount, monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
-    """One round of docs/existing.md."""
+def adopt(stack: RealAccount, monkeypatch: pytest.MonkeyPatch, *ids: str) -> dict[str, Any]:
+    """One round of docs/existing.md; what the preview before it would do."""
 
     def asked(command: str) -> tuple[str, ...]:
         return tuple(answer(stack.aws, command, addons_in_journal=False))
@@ -38,6 +48,16 @@ def adopt(stack: RealAccount, monkeypatch: pytest.MonkeyPatch, *ids: str) -> Non
     assert written.code == 0, written.err
     assert "may be any of" not in written.err
     stack.project.run(*IMPORT)
+    return preview
+
+
+def forget(stack: RealAccount) -> None:
+    """Lose the state, and keep the settings."""
+    settings = stack.project.folder / "stacks" / f"Pulumi.{STACK}.yaml"
+    kept = settings.read_text("utf-8")
+    stack.project.run("stack", "rm", "--force", "--yes")
+    stack.project.run("stack", "init", STACK)
+    settings.write_text(kept, encoding="utf-8")
 
 
 def touched(preview: dict[str, Any]) -> dict[str, set[str]]:
@@ -51,6 +71,24 @@ def touched(preview: dict[str, Any]) -> dict[str, set[str]]:
 
 def differing(step: dict[str, Any]) -> set[str]:
     return set(step.get("diffReasons") or [step["op"]])
+
+
+def test_a_stack_whose_state_was_lost_is_taken_over_whole(
+    front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with real_account(tmp_path, front, SPEC) as stack:
+        stack.project.config("agentgpu:modelBucket", "create")
+        stack.project.up()
+        there = stack.what_is_there()
+        forget(stack)
+        adopt(stack, monkeypatch)
+        second = adopt(stack, monkeypatch)
+        for name, reasons in touched(second).items():
+            assert reasons <= IN_PLACE, name
+        stack.project.up()
+        assert stack.what_is_there() == there, "nothing was made a second time or anew"
+        kinds = {each["type"] for each in stack.project.resources()}
+        assert {"aws:eks/cluster:Cluster", "aws:eks/nodeGroup:NodeGroup", "aws:ec2/natGateway:NatGateway"} <= kinds
 
 
 def test_what_was_made_by_hand_is_taken_over_by_its_own_names(
