@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentgpu_iac.plan import Plan
     from agentgpu_iac.provisioning.engine.events import Tally
     from agentgpu_iac.provisioning.engine.stack import Outcome, ProjectStack
+    from agentgpu_iac.review.blocks import Block
 
 FileArgument = Annotated[
     Path | None,
@@ -70,6 +71,9 @@ def up(
     A SPEC or plan that is named is written into the Pulumi stack's configuration, so that pulumi up goes on with it. Ctrl-C
     lets what has begun end, and the next up goes on from there; a second one ends it at once.
 
+    Once all is made, each agent is asked whether it answers, and the cluster is read as status reads it, in seconds: what is
+    not ready yet changes no exit code.
+
     Exit code: the engine's own; 2 for bad input, 3 where Pulumi is missing or logged in nowhere.
     """
     run = _Run("up", project, stack, format, make=True, agreed=yes)
@@ -84,7 +88,7 @@ def up(
         typer.confirm(f"Have Pulumi do this in {run.stack.name}?", abort=True, err=True)
     named.keep()
     outcome = run.done(expected, run.stack.up)
-    run.end(outcome, outputs=True, next_step="agentgpu up")
+    run.end(outcome, outputs=True, next_step="agentgpu up", plan=named.plan, follow=str(file or run.stack.source))
 
 
 def destroy(
@@ -226,8 +230,16 @@ class _Run:
         }
         return outcome
 
-    def end(self, outcome: Outcome, *, outputs: bool = False, next_step: str = "") -> None:
-        """The answer, and the engine's exit code."""
+    def end(
+        self,
+        outcome: Outcome,
+        *,
+        outputs: bool = False,
+        next_step: str = "",
+        plan: Plan | None = None,
+        follow: str = "",
+    ) -> None:
+        """The answer, and the engine's exit code. ``plan``: its agents are asked; ``follow`` is where it comes from."""
         from agentgpu_iac.cli import output
         from agentgpu_iac.review.carrying_out_view import outputs_blocks
 
@@ -236,16 +248,51 @@ class _Run:
         self._answer |= {"result": result, "exitCode": outcome.code, "complaints": list(outcome.complaints)}
         if outputs:
             self._answer["outputs"] = told
+        answers = self._asked(plan, told, follow) if plan is not None and not outcome.code else ()
         if self._is_json:
             output.write_json(self._answer)
         elif not outcome.code:
-            output.write_blocks(outputs_blocks(told, self.stack.name))
+            output.write_blocks((*outputs_blocks(told, self.stack.name), *answers))
         for complaint in outcome.complaints:
             tell(complaint)
         if outcome.stopped:
             tell(f"Stopped. What was made is in the state; {next_step or 'the same command'} goes on from there.")
         if outcome.code:
             raise typer.Exit(outcome.code)
+
+    def _asked(self, plan: Plan, outputs: Mapping[str, Any], follow: str) -> tuple[Block, ...]:
+        """Which agents answer, and what a cluster lacks. All is made by now, so nothing that is met here is a failure."""
+        from agentgpu_iac.cli.waiting import waiting
+        from agentgpu_iac.operations.answering import addresses, answers_blocks, ask, look, probed
+        from agentgpu_iac.operations.status_view import status_view
+        from agentgpu_iac.plan.addresses import server_name
+
+        certificate = outputs.get("certificate")
+        report = None
+        with waiting("asking the agents"):
+            agents = ask(
+                addresses(outputs),
+                certificate=certificate if isinstance(certificate, str) else None,
+                server_name=server_name(plan.stack),
+            )
+            if any(each.is_inside for each in agents):
+                try:
+                    with self.stack.kubeconfig(outputs) as kubeconfig:
+                        report = look(plan, kubeconfig, self.stack.setting("agentgpu:context"), self._overlay(plan))
+                except Exception as error:  # of a client's plugin too: nothing of it undoes what was made
+                    tell(f"The cluster was not looked at: {' '.join(str(error).split())}")
+                else:
+                    agents = probed(agents, report)
+        self._answer["answers"] = [
+            {"agent": each.agent, "url": each.url, "answers": each.answers, "says": each.says} for each in agents
+        ]
+        self._answer["status"] = None if report is None else report.model_dump(mode="json", by_alias=True)
+        blocks = answers_blocks(agents, f"agentgpu status {follow} --wait goes on looking." if report else "Ask again.")
+        return (*blocks, *(() if report is None else status_view(report)))
+
+    def _overlay(self, plan: Plan) -> str | None:
+        """What of the rendered tree Pulumi applies on EKS; elsewhere the tree says."""
+        return (self.stack.setting("agentgpu:nodes") or "node-groups") if plan.target == "eks" else None
 
 
 def _stopping(times: int) -> None:

@@ -7,6 +7,7 @@ all outputs, the kubeconfig among them, in the state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import pulumi
@@ -23,10 +24,30 @@ LAST_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
 _ELSEWHERE: Final = "select another Pulumi stack for it, or take the first one down with pulumi destroy"
 
 
+class Unread(Exception):
+    """The engine did not say what the last deployment's outputs are; the message is its own."""
+
+
 def last_outputs() -> Mapping[str, Any]:
-    """The outputs of this Pulumi stack's last deployment; empty where there is none."""
+    """The outputs of this Pulumi stack's last deployment; empty where there is none. A program asks the engine once.
+
+    Raises:
+        Unread: they cannot be read. The program may go on: a look-up that the engine refused ends none.
+    """
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = pulumi.runtime.invoke(LAST_OUTPUTS, {"name": name}).value or {}
+    found = _asked(pulumi.runtime.settings.get_monitor(), name)
+    if isinstance(found, Unread):
+        raise found
+    return found
+
+
+@lru_cache(maxsize=1)
+def _asked(_engine: object, name: str) -> Mapping[str, Any] | Unread:
+    """What this engine says: another preview or ``up`` has another, also in the process of a component provider."""
+    try:
+        answer = pulumi.runtime.invoke(LAST_OUTPUTS, {"name": name}).value or {}
+    except Exception as error:  # the SDK raises nothing narrower
+        return Unread(str(error))
     return answer.get("outputs") or {}
 
 
@@ -34,7 +55,7 @@ def known_outputs() -> Mapping[str, Any]:
     """The same where they only help to decide; empty too where they cannot be read."""
     try:
         return last_outputs()
-    except Exception:  # the SDK raises nothing narrower; nothing is known then
+    except Unread:
         return {}
 
 

@@ -1,13 +1,13 @@
 """A whole agent stack as one component."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Optional
 
 import pulumi
 
 from agentgpu_iac.errors import AgentGpuError
 from agentgpu_iac.provisioning.program import Deployment, prepare
+from agentgpu_iac.provisioning.project_paths import project_folder
 from agentgpu_iac.pulumi.arguments import AgentStackArgs, Answers
 from agentgpu_iac.pulumi.source import plan_of
 from agentgpu_iac.rendering.render import render
@@ -67,7 +67,7 @@ def _ready(args: AgentStackArgs) -> Deployment:
     """The plan that is asked for, checked: whatever is wrong with it is said before the component exists."""
     config = Answers(args)
     try:
-        plan = plan_of(config, Path(pulumi.get_root_directory() or "."))
+        plan = plan_of(config, project_folder())
         return prepare(plan, render(plan), config)
     except AgentGpuError as error:
         raise pulumi.RunError(str(error)) from None

@@ -210,7 +210,8 @@ def test_all_faults_are_told_at_once() -> None:
     record(program)
 
 
-def test_settings_come_from_the_pulumi_stack() -> None:
+def test_settings_come_from_the_pulumi_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi, "get_root_directory", lambda: ".")
     pulumi.runtime.set_all_config(
         {
             "agentgpu:apiEndpoint": "private",

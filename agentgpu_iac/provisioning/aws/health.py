@@ -16,7 +16,7 @@ import pulumi
 import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentgpu_iac.provisioning.aws.identity import Unanswered, session
+from agentgpu_iac.provisioning.aws.identity import PATIENCE, Unanswered, session
 
 Kind = Literal["cluster", "node group", "add-on"]
 Part = aws.eks.NodeGroup | aws.eks.Addon
@@ -128,7 +128,7 @@ def asking(region: str) -> Ask:
         Unanswered: there are no credentials, or a role may not be assumed.
     """
     try:
-        eks = session().create_client("eks", region_name=region)
+        eks = session().create_client("eks", region_name=region, config=PATIENCE)
     except (BotoCoreError, ClientError) as error:
         raise Unanswered(str(error)) from error
 

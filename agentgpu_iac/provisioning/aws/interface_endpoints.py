@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentgpu_iac.provisioning.aws.identity import session
+from agentgpu_iac.provisioning.aws.identity import PATIENCE, session
 
 IMAGE_SERVICES = ("ecr.api", "ecr.dkr", "sts")
 """What a node calls to pull images from ECR. The layers themselves come from S3, through the gateway endpoint."""
@@ -43,7 +43,7 @@ def zones_of_services(services: tuple[str, ...], region: str) -> Mapping[str, fr
     """
     names = {f"com.amazonaws.{region}.{service}": service for service in services}
     try:
-        ec2 = session().create_client("ec2", region_name=region)
+        ec2 = session().create_client("ec2", region_name=region, config=PATIENCE)
         answer = ec2.describe_vpc_endpoint_services(ServiceNames=list(names))
     except (BotoCoreError, ClientError) as error:
         pulumi.log.info(f"nobody looked which zones have endpoints: {error}")

@@ -1,7 +1,7 @@
 """What stands in the account already, asked of AWS as whom the provider acts.
 
-Not through the provider's own look-ups: Pulumi's SDK ends a program in which one of those failed, also where the program knew
-what to make of it, so nothing could be told in a sentence of ours (``wait_for_rpcs`` in ``pulumi/runtime/stack.py``).
+Not through the provider's own look-ups: they fail with text alone, so what is not there could not be told from what may not be
+asked, and where the provider itself cannot begin, the engine ends the program before a sentence of ours.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentgpu_iac.provisioning.aws.identity import Unanswered, session
+from agentgpu_iac.provisioning.aws.identity import PATIENCE, Unanswered, session
 
-_PATIENCE: Final = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
 _MISSING: Final = frozenset({"ResourceNotFoundException", "NoSuchEntity"})
 
 Answer = TypeVar("Answer")
@@ -48,9 +46,9 @@ class AwsLookUps:
     def __init__(self, region: str) -> None:
         try:
             acting = session()
-            self._eks = acting.create_client("eks", region_name=region, config=_PATIENCE)
-            self._iam = acting.create_client("iam", region_name=region, config=_PATIENCE)
-            self._sts = acting.create_client("sts", region_name=region, config=_PATIENCE)
+            self._eks = acting.create_client("eks", region_name=region, config=PATIENCE)
+            self._iam = acting.create_client("iam", region_name=region, config=PATIENCE)
+            self._sts = acting.create_client("sts", region_name=region, config=PATIENCE)
         except (BotoCoreError, ClientError) as error:
             raise Unanswered(str(error)) from error
 

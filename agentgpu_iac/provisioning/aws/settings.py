@@ -27,6 +27,7 @@ from agentgpu_iac.provisioning.aws.node_makers import (
 from agentgpu_iac.provisioning.aws.reserved_capacity import reserve_faults
 from agentgpu_iac.provisioning.charts import chart_faults
 from agentgpu_iac.provisioning.faults import CONFIGURATION
+from agentgpu_iac.provisioning.project_paths import chart_place, chart_places
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 
 
@@ -97,9 +98,9 @@ class Settings:
             reserve=config.get_bool("reserve") or False,
             budget_emails=tuple(config.get_object("budgetEmails") or ()),
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
-            charts=config.get_object("charts") or {},
+            charts=chart_places(config.get_object("charts") or {}),
             nodes=config.get("nodes") or default.nodes,
-            karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
+            karpenter_chart=chart_place(config.get("karpenterChart") or default.karpenter_chart),
             model_bucket=config.get("modelBucket") or default.model_bucket,
             delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
             cluster=ClusterSettings.from_config(config),

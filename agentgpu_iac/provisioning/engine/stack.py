@@ -22,6 +22,7 @@ from agentgpu_iac.spec.yaml_tree import compose, data_of
 
 PROJECT_FILE: Final = "Pulumi.yaml"
 _SPEC, _PLAN, _CATALOG = "agentgpu:spec", "agentgpu:plan", "agentgpu:catalog"
+_KUBECONFIG: Final = "kubeconfig"
 _LAST_EVENTS_S: Final = 5.0
 """How long the last events may still be on their way once the engine has ended."""
 
@@ -179,6 +180,24 @@ class ProjectStack:
             answer = self._engine.run(["stack", "output", "--json", "--stack", self.name], str(self.folder), {})
         found: dict[str, Any] = json.loads(answer.stdout or "{}")
         return found
+
+    @contextmanager
+    def kubeconfig(self, outputs: Mapping[str, Any]) -> Iterator[Path | None]:
+        """A file by which to reach its cluster: of the one that it made, else the one that its configuration names.
+
+        None: what kubectl would use.
+        """
+        if _KUBECONFIG not in outputs:
+            named = self.setting(f"agentgpu:{_KUBECONFIG}")
+            yield None if named is None else self.folder / Path(named).expanduser()
+            return
+        words = ["stack", "output", _KUBECONFIG, "--show-secrets", "--stack", self.name]
+        with _refusals():
+            answer = self._engine.run(words, str(self.folder), {})
+        with tempfile.TemporaryDirectory() as scratch:  # nobody else may read in it
+            file = Path(scratch) / _KUBECONFIG
+            file.write_text(answer.stdout, encoding="utf-8")
+            yield file
 
 
 def project_folder(folder: Path) -> Path:

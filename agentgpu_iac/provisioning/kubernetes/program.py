@@ -21,6 +21,7 @@ from agentgpu_iac.provisioning.faults import CONFIGURATION, target_faults
 from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites
 from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.project_paths import chart_places, from_project
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 from agentgpu_iac.provisioning.within import within
 from agentgpu_iac.spec.yaml_tree import compose, data_of
@@ -49,10 +50,10 @@ class Settings:
         """Read the settings of the selected Pulumi stack."""
         kubeconfig = config.get("kubeconfig")
         return cls(
-            kubeconfig=Path(kubeconfig).expanduser() if kubeconfig else None,
+            kubeconfig=Path(from_project(kubeconfig)) if kubeconfig else None,
             context=config.get("context") or None,
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
-            charts=config.get_object("charts") or {},
+            charts=chart_places(config.get_object("charts") or {}),
         )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -100,12 +102,16 @@ def test_a_stack_from_its_preview_to_nothing(project: Project) -> None:
     assert "the NVIDIA device plugin" in done.out
     assert "a secret: pulumi stack output kubeconfig --show-secrets" in done.out
     assert "a-password-of-somebody" not in done.out + done.err
+    assert "The cluster was not looked at: " in done.err
+    assert "known in its cluster alone" in done.out
 
     agentgpu(project, "plan", "stacks/stack.yaml", "-o", "plan.json")
     again = agentgpu(project, "up", "plan.json", "--yes", "--json")
     assert again.code == 0, again.err
     assert (again.data["result"], again.data["changes"], again.data["done"]) == ("succeeded", [], {})
     assert again.data["outputs"]["kubeconfig"] == "[secret]"
+    assert again.data["status"] is None
+    assert [(each["agent"], each["answers"]) for each in again.data["answers"]] == [("support", None)]
     settings = (project.folder / "stacks" / f"Pulumi.{STACK}.yaml").read_text(encoding="utf-8")
     assert "agentgpu:plan: plan.json" in settings
     assert "agentgpu:spec" not in settings
@@ -160,3 +166,58 @@ def test_who_is_stopped_keeps_what_had_begun(project: Project, tmp_path: Path) -
     assert not held(project, "begun-second").exists()
     assert agentgpu(project, "up", "--yes").code == 0
     assert made(project) == {"first", "second"}
+
+
+REFUSED = """
+import pulumi
+
+from agentgpu_iac.provisioning import deployed
+
+pulumi.get_stack = lambda: "nobody"
+try:
+    deployed.last_outputs()
+except deployed.Unread as error:
+    pulumi.export("said", str(error))
+pulumi.export("known", dict(deployed.known_outputs()))
+"""
+
+
+def test_a_look_up_that_the_engine_refuses_ends_no_program(project: Project) -> None:
+    (project.folder / "stacks" / "__main__.py").write_text(REFUSED, encoding="utf-8")
+    project.up()
+    outputs = project.outputs()
+    assert "unknown stack" in outputs["said"]
+    assert outputs["known"] == {}
+
+
+ROUTED = """
+import pulumi
+
+settings = pulumi.Config("desk")
+pulumi.export("agentUrls", {"support": [settings.require("url")], "digest": ["http://127.0.0.1:1/v1"]})
+"""
+
+
+class Router(BaseHTTPRequestHandler):
+    """Answers as a router does whose callers need keys."""
+
+    def do_GET(self) -> None:
+        self.send_response(401 if self.path == "/v1/models" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_agents_are_asked_once_all_is_made(project: Project) -> None:
+    (project.folder / "stacks" / "__main__.py").write_text(ROUTED, encoding="utf-8")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Router) as router:
+        threading.Thread(target=router.serve_forever, daemon=True).start()
+        project.config("desk:url", f"http://127.0.0.1:{router.server_address[1]}/v1")
+        done = agentgpu(project, "up", "--yes", "--json")
+        router.shutdown()
+    assert done.code == 0, done.err
+    assert {each["agent"]: (each["answers"], each["says"]) for each in done.data["answers"]} == {
+        "support": (True, "answers, and wants a key"),
+        "digest": (False, "not reached from here: [Errno 111] Connection refused"),
+    }

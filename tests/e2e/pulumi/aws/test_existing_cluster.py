@@ -119,3 +119,36 @@ def test_destroy_leaves_it_as_it_was(shared: RealAccount, before: dict[str, list
     assert asked(shared) == {"CreateNodegroup", "DeleteNodegroup"}
     assert shared.what_is_there() == before
     assert shared.project.resources() == []
+
+
+BUCKET = "acme-models"
+FROM_BUCKET = SPEC.replace(
+    "modelCache: {tokenSecret: hf-token}", f"modelCache: {{source: s3, bucket: 's3://{BUCKET}/agents'}}"
+)
+
+
+def test_its_own_karpenter_and_a_bucket_that_is_there_are_used_and_never_made(shared: RealAccount) -> None:
+    eks, s3, project = shared.aws("eks"), shared.aws("s3"), shared.project
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="agents/weights", Body=b"somebody's")
+    eks.create_addon(clusterName="shared", addonName="eks-pod-identity-agent")
+    nodes = role(shared, "KarpenterNodes", "ec2.amazonaws.com")
+    eks.create_access_entry(clusterName="shared", principalArn=nodes, type="EC2_LINUX")
+    there = shared.what_is_there()
+    project.write_spec(FROM_BUCKET)
+    project.run("config", "rm", "agentgpu:nodeRoleArn")
+    settings = {"cluster": "shared", "nodes": "karpenter", "karpenterVersion": "1.14.1"}
+    for key, value in {**settings, "karpenterNodeRole": "KarpenterNodes"}.items():
+        project.config(f"agentgpu:{key}", value)
+    shared.front.eks.asked.clear()
+    project.up()
+    assert asked(shared) == {"CreatePodIdentityAssociation"}
+    made = {each["type"].rpartition(":")[2] for each in project.resources()}
+    assert {"NodePool", "EC2NodeClass", "PodIdentityAssociation"} <= made
+    assert not {"NodeGroup", "Release", "Bucket", "Queue", "Cluster"} & {
+        each["type"].rpartition(":")[2] for each in project.resources() if each["custom"]
+    }
+    assert project.planned() == {}
+    project.destroy()
+    assert shared.what_is_there() == there
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["agents/weights"]

@@ -97,13 +97,14 @@ def is_of_keda(body: object) -> bool:
 
 
 def test_a_chart_and_the_objects_that_it_serves_come_in_one_up(
-    equipped_cluster: ControlPlane, project: Callable[[str], Project], tmp_path: Path, without_keda: None
+    equipped_cluster: ControlPlane, project: Callable[[str], Project], without_keda: None
 ) -> None:
     spec = stack("charted", method="keda")
     scaled = {identity(each): each for each in tree_of_text(spec).objects if "keda.sh" in each["apiVersion"]}
     assert scaled
     pulumi = project(spec)
-    pulumi.run("config", "set", "--path", "agentgpu:charts.keda", str(chart_of_keda(tmp_path / "charts" / "keda")))
+    chart_of_keda(pulumi.folder / "charts" / "keda")
+    pulumi.run("config", "set", "--path", "agentgpu:charts.keda", "charts/keda")
     assert set(scaled) <= planned(pulumi)["create"], "a preview shows what no cluster knows yet"
     pulumi.up()
     assert drift(equipped_cluster, scaled) == []

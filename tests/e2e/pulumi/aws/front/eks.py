@@ -376,8 +376,9 @@ class Eks:
     def _describe_pod_identity_association(self, path: Mapping[str, str], _: Body) -> Thing:
         return {"association": self._association(path)}
 
-    def _list_pod_identity_associations(self, path: Mapping[str, str], _: Body) -> Thing:
-        return {"associations": list(self._pods_of(path["name"]))}
+    def _list_pod_identity_associations(self, path: Mapping[str, str], body: Body) -> Thing:
+        wanted = {key: values[0] for key in ("namespace", "serviceAccount") if (values := body.get(key))}
+        return {"associations": [pod for pod in self._pods_of(path["name"]) if wanted.items() <= pod.items()]}
 
     def _update_pod_identity_association(self, path: Mapping[str, str], body: Body) -> Thing:
         self._association(path).update(_known(body, "roleArn"))

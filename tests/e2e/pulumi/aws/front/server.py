@@ -121,6 +121,8 @@ class Front:
                 self._met(action)
                 if action == "DescribeLaunchTemplateVersions":
                     _keep_tags_of_templates_apart()
+                elif action == "DescribeNatGateways":
+                    _tell_mode_of_gateways()
                 return self.ec2.answer(form) if service == "ec2" else None
             case "s3" if method == "PUT" and b"<Tags>" in body:  # a bucket is made with its tags
                 self.bucket_tags[f"arn:aws:s3:::{path.strip('/')}"] = b"".join(_TAGS.findall(body))
@@ -165,6 +167,12 @@ def _keep_tags_of_templates_apart() -> None:
             version.data["TagSpecifications"] = [
                 each for each in specifications if each["ResourceType"] != "launch-template"
             ]
+
+
+def _tell_mode_of_gateways() -> None:
+    """moto's NAT gateways say not that they stand in one zone; an import would then know neither subnet nor address."""
+    for gateway in ec2_backends[ACCOUNT][REGION].nat_gateways.values():
+        vars(gateway)["availability_mode"] = "zonal"
 
 
 def _release(name: str) -> Answer | None:
