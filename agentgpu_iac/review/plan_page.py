@@ -23,7 +23,8 @@ _SHOWN_REASONS = 3
 _SHOWN_TO_KNOW = 2
 """Warnings that are only good to know, as many are named; of those that matter more, all."""
 STANDARD_INPUT = "-"
-_TONES: Final[dict[Rank, Tone]] = {"serving": "over", "safety-and-cost": "tight", "to-know": ""}
+_TONES: Final[dict[Rank, Tone]] = {"serving": "first", "safety-and-cost": "", "to-know": "quiet"}
+"""How the ranks of warnings look: without the colours and marks of figures that are held against a budget."""
 
 
 def plan_page(plan: Plan, spec_path: str) -> tuple[Block, ...]:
