@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from agentgpu_iac.plan import LineItem, NodePool, Plan
-from agentgpu_iac.plan.cards import cards, used_ratio
+from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.plan.meanings import Rank
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import MARKS, Block, Commands, Heading, Listing, Paragraph, Table, Tone, tone_of
@@ -86,7 +86,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
         *("agent", "tier", "model", "weights", "on", "TP x PP", "seqs", "VRAM", "GiB"),
         *(f"{first_answer_words(pooled)} {at}", "±", f"TPOT {at}", "±", "replicas"),
     )
-    used = {each.name: used_ratio(card) for card in cards(plan.workloads, plan.node_pools) for each in card}
+    on = cards_of(plan.workloads, plan.node_pools)
     rows: list[tuple[str, ...]] = []
     tones: list[tuple[int, int, Tone]] = []
     for number, workload in enumerate(plan.workloads):
@@ -94,8 +94,8 @@ def _agents(plan: Plan) -> Iterator[Block]:
         first, first_tone = _against(latency.first_answer_at_percentile_ms, latency.first_answer_budget_ms)
         step, step_tone = _against(latency.tpot_at_percentile_ms, latency.budget_tpot_ms)
         step = "whole" if workload.pooling is not None else step
-        allowed = 1 - (memory.reserve_ratio or 0.0)
-        memory_tone = tone_of(used[workload.name] / allowed)
+        card = on[workload.name]
+        memory_tone = tone_of(card.fullness_ratio)
         rows.append(
             (
                 workload.agent,
@@ -105,7 +105,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
                 plan.pool(workload.node_pool).instance_types[0],
                 f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}",
                 f"{workload.max_num_seqs:,}",
-                _marked(bar(memory.utilization_ratio), memory_tone),
+                _marked(bar(card.used_ratio), memory_tone),
                 f"{memory.total_gib:.0f}/{memory.capacity_gib:.0f}",
                 first,
                 _band(latency.ttft_error_ratio or latency.e2e_error_ratio),

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import LineItem, NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
@@ -98,6 +99,7 @@ def bar(ratio: float) -> str:
 
 def _agents(plan: Plan) -> Table:
     pooled = [workload.pooling is not None for workload in plan.workloads]
+    on = cards_of(plan.workloads, plan.node_pools)
     at = " ".join(dict.fromkeys(f"p{workload.latency.percentile:g}" for workload in plan.workloads)) + " ms"
     columns = (
         "agent",
@@ -126,7 +128,7 @@ def _agents(plan: Plan) -> Table:
             ),
             str(workload.max_num_seqs),
             f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
-            bar(workload.memory.utilization_ratio),
+            bar(on[workload.name].used_ratio),
             _against(
                 workload.latency.first_answer_at_percentile_ms,
                 workload.latency.first_answer_budget_ms,
