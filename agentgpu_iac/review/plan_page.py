@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from agentgpu_iac.plan import LineItem, NodePool, Plan
+from agentgpu_iac.plan.buying import OWN_MACHINES, place_words, ways_words
 from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.plan.meanings import Rank
 from agentgpu_iac.plan.pooling import first_answer_words
@@ -195,8 +196,8 @@ def _machines(plan: Plan) -> Iterator[Block]:
         if pool.name not in paid:
             nodes = str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}"
             card = f"{pool.accelerators_per_node} x {pool.accelerator}"
-            where = f"{pool.provider} {pool.region}"
-            rows.append((nodes, pool.instance_types[0], card, pool.capacity_types[0], where, _usd(pool), "", ""))
+            ways = ways_words(pool, " > ")
+            rows.append((nodes, pool.instance_types[0], card, ways, place_words(pool), _usd(pool), "", ""))
     places = {row[4] for row in rows}
     table = Table(
         columns=("nodes", "machine", "card", "bought", "where", "USD/h", "h a month", "USD a month"),
@@ -207,8 +208,15 @@ def _machines(plan: Plan) -> Iterator[Block]:
         drop=(6, 4),
     )
     hours = {row[6] for row in rows}
-    yield Heading(text=f"Machines at {places.pop()}" if len(places) == 1 else "Machines")
-    yield _without(table, frozenset(({4} if not places else set()) | ({6} if hours == {"720"} else set())))
+    yield Heading(text=_machines_title(places))
+    yield _without(table, frozenset(({4} if len(places) == 1 else set()) | ({6} if hours == {"720"} else set())))
+
+
+def _machines_title(places: set[str]) -> str:
+    if len(places) != 1:
+        return "Machines"
+    (place,) = places
+    return f"Machines: {place}" if place.startswith(OWN_MACHINES) else f"Machines at {place}"
 
 
 def _usd(pool: NodePool) -> str:
@@ -222,7 +230,7 @@ def _machine(plan: Plan, item: LineItem) -> tuple[str, ...]:
         item.instance_type,
         f"{pool.accelerators_per_node} x {pool.accelerator}",
         item.capacity_type if item.tier == "baseline" else f"{item.capacity_type}, burst",
-        f"{pool.provider} {pool.region}",
+        place_words(pool),
         f"{item.usd_per_hour:,.4f}" if item.price_known else "unknown",
         f"{float(item.hours_per_month or HOURS_PER_MONTH):g}",
         f"{item.usd_per_month:,.2f}",

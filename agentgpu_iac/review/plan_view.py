@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import LineItem, NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan.buying import dated, place_words, ways_words
 from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
@@ -164,14 +165,14 @@ def replicas(workload: Workload) -> str:
 
 
 def _pools(plan: Plan) -> Table:
-    columns = ("pool", "tier", "bought", "instance type", "region", "nodes", "USD/h a node", "price of")
+    columns = ("pool", "tier", "bought", "instance type", "where", "nodes", "USD/h a node", "price of")
     rows = tuple(
         (
             pool.name,
             pool.tier,
-            " > ".join(pool.capacity_types),
+            ways_words(pool, " > "),
             f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
-            f"{pool.provider} {pool.region}",
+            place_words(pool),
             str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}",
             f"{pool.usd_per_hour:.4f}",
             _price_of(pool),
@@ -217,7 +218,7 @@ def _quotas(plan: Plan) -> Table:
 
 
 def _price_of(pool: NodePool) -> str:
-    return ("" if pool.price_known else "unknown, counted as of ") + (pool.price_date or "undated")
+    return ("" if pool.price_known else "unknown, counted as of ") + dated(pool.price_date, ways_words(pool, " > "))
 
 
 def _hours(item: LineItem) -> str:

@@ -206,7 +206,7 @@ def _places(policy: Policy, plan: Plan) -> Iterator[_Broken]:
         for region in regions:
             if policy.regions and region not in policy.regions:
                 yield "regions", ", ".join(policy.regions), region, f"node pool {pool.name}"
-        if policy.providers and pool.provider not in policy.providers:
+        if policy.providers and not pool.owned and pool.provider not in policy.providers:
             yield "providers", ", ".join(policy.providers), pool.provider, f"node pool {pool.name}"
         cards = pool.market.accelerators if pool.market is not None else (pool.accelerator,)
         for card in dict.fromkeys((pool.accelerator, *cards)):

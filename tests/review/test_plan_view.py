@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentgpu_iac.plan import Override, Plan, Warning
+from agentgpu_iac.plan.buying import place_words
 from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.rendering.readme import readme
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
@@ -105,7 +106,7 @@ def test_the_node_pools(plan: Plan) -> None:
         assert (row["pool"], row["tier"]) == (pool.name, pool.tier)
         assert row["bought"].split(" > ") == list(pool.capacity_types)
         assert row["instance type"] == f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})"
-        assert row["region"] == f"{pool.provider} {pool.region}"
+        assert row["where"] == place_words(pool)
         assert set(numbers(row["nodes"].replace("-", " "))) == {pool.min, pool.max}
         assert Decimal(row["USD/h a node"]) == pytest.approx(pool.usd_per_hour, abs=Decimal("0.00005"))
         assert row["price of"] == (pool.price_date or "undated")
