@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: audit fuzz screenshots help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi e2e-project golden mutants bench accuracy lock schema models clean
+.PHONY: audit fuzz screenshots tutorials help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi e2e-project golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -76,6 +76,9 @@ golden: $(VENV)/.dev ## Rewrite the golden plans and trees and the output on the
 
 screenshots: $(VENV)/.dev ## Take the pictures of README and docs from the reports of today (needs make tools)
 	$(BIN)/python tools/screenshots.py
+
+tutorials: $(VENV)/.dev ## Take the time of the tutorials' commands, and write it onto their pages
+	$(BIN)/python tools/tutorials.py
 
 mutants: $(VENV)/.dev ## Change the core in one place at a time and see whether a test fails: a sample (hours of one core; not in CI)
 	$(BIN)/python -m pytest tests/outcomes/constants.py

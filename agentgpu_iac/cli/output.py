@@ -69,12 +69,13 @@ def has_colours() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
-_COLOURS: Final[dict[Style, dict[str, Any]]] = {
+COLOURS: Final[dict[Style, dict[str, Any]]] = {
     "title": {"bold": True},
     "command": {"fg": "cyan"},
     "good": {"fg": "green"},
     "tight": {"fg": "yellow"},
     "over": {"fg": "red", "bold": True},
+    "first": {"bold": True},
     "quiet": {"dim": True},
 }
 """How a terminal shows what each style means."""
@@ -85,7 +86,7 @@ def _parts(line: Line, *, coloured: bool) -> Iterator[tuple[str, Mapping[str, An
     last = max((at for at, span in enumerate(line) if span.text.strip()), default=-1)
     parts = [span.text.rstrip() if at == last else span.text for at, span in enumerate(line[: last + 1])]
     for span, part in zip(line, parts, strict=False):
-        yield part, _COLOURS[span.style] if coloured and span.style and part.strip() else {}
+        yield part, COLOURS[span.style] if coloured and span.style and part.strip() else {}
 
 
 def write_markdown(blocks: Iterable[Block]) -> None:

@@ -16,8 +16,8 @@ class LineItem(Document):
     """Pool."""
     tier: Tier
     """Tier."""
-    capacity_type: CapacityType
-    """How these nodes are bought."""
+    capacity_type: CapacityType | Literal["owned"]
+    """How these nodes are bought; owned: they are yours already (``capacity.inventory``)."""
     instance_type: str
     """Machine."""
     nodes: int

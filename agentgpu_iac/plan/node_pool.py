@@ -91,7 +91,7 @@ class NodePool(Document):
     dearest_usd_per_hour: Money | None = None
     """The most that one node may cost: the dearest of ``types``, bought the dearest way; null: no other than planned."""
     provider: str
-    """Provider id."""
+    """Provider id; of your own machines (``owned``), whose instance type they are like."""
     region: str
     """Region; ``any`` where the price names none."""
     accelerator: str

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
+from agentgpu_iac.plan.buying import dated, place_words, ways_words
 from agentgpu_iac.plan.charts import OPERATORS, VALUES_FOLDER, ChartName, values_path
 from agentgpu_iac.plan.endpoints import ADDRESS, endpoints
 from agentgpu_iac.plan.machine_paths import MACHINE_FOLDER, SECRETS_FILE, SETUP, pool_folder
@@ -103,9 +104,9 @@ def _pools(plan: Plan) -> Iterator[str]:
             pool.name,
             f"{pool.min} to {pool.max}",
             f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
-            " > ".join(pool.capacity_types),
-            f"{pool.provider} {pool.region}",
-            f"{pool.usd_per_hour:,.4f} ({pool.price_date or 'undated'})",
+            ways_words(pool, " > "),
+            place_words(pool),
+            f"{pool.usd_per_hour:,.4f} ({dated(pool.price_date, ways_words(pool, ' > '))})",
         )
         for pool in plan.node_pools
     )

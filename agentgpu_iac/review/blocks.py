@@ -15,8 +15,10 @@ from agentgpu_iac.characters import visible
 from agentgpu_iac.review.columns import GAP, cut, fitted, padded, width_of, wrapped
 from agentgpu_iac.review.commonmark import code, fenced, inline
 
-Tone = Literal["", "good", "tight", "over", "quiet"]
-"""What a figure or a sentence means: within its budget by far; over 90 % of it; over it; beside the point."""
+Tone = Literal["", "good", "tight", "over", "first", "quiet"]
+"""What a figure or a sentence means: within its budget by far; over 90 % of it; over it, or a promise that is not kept; to be
+read before the others; beside the point. A colour says only how something stands against a budget: what comes first has
+none, so that red is never a matter of opinion."""
 TIGHT_RATIO: Final = 0.9
 """Share of a budget above which what is left of it is little: the stated error of a latency alone may be 10 % or more."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Final, Literal
 
 from agentgpu_iac.plan import LedgerEntry, Plan, Workload
+from agentgpu_iac.plan.buying import in_place_words, place_words, ways_words
 from agentgpu_iac.review.comparing import shown
 from agentgpu_iac.spec.document import Document, camel
 
@@ -101,23 +102,23 @@ def _model_of(plan: Plan, deployment: str) -> str | None:
 
 
 def _prices(before: Plan, after: Plan) -> Iterator[Cause]:
-    """Machines of both plans whose price is another."""
+    """Machines of both plans whose price is another; what your own ones cost is written, and told as that."""
     sides = [
         {
-            (pool.provider, item.instance_type, pool.region, item.capacity_type): (item.usd_per_hour, item.price_date)
+            (place_words(pool), item.instance_type, item.capacity_type): (item.usd_per_hour, item.price_date)
             for item in plan.cost.line_items
             for pool in plan.node_pools
-            if pool.name == item.node_pool
+            if pool.name == item.node_pool and not pool.owned
         }
         for plan in (before, after)
     ]
     old, new = sides
     for key in old:
         if key in new and old[key][0] != new[key][0]:
-            provider, machine, region, bought = key
+            where, machine, bought = key
             yield Cause(
                 kind="price",
-                what=f"USD an hour of {machine} ({provider}, {region}, {bought})",
+                what=f"USD an hour of {machine} ({where}, {bought})",
                 before=f"{old[key][0]:,.4f} of {old[key][1] or 'no date'}",
                 after=f"{new[key][0]:,.4f} of {new[key][1] or 'no date'}",
             )
@@ -194,7 +195,7 @@ def _nodes(plan: Plan, tiers: list[Workload]) -> str:
     pools = dict.fromkeys(each.node_pool for each in tiers)
     return ", ".join(
         f"{f'{pool.min} to {pool.max}' if pool.min != pool.max else pool.max} x {pool.instance_types[0]} "
-        f"{' or '.join(pool.capacity_types)} in {pool.region}"
+        f"{ways_words(pool, ' or ')}{in_place_words(pool)}"
         for pool in plan.node_pools
         if pool.name in pools
     )

@@ -154,8 +154,12 @@ def _risk(found: PlanDiff) -> Iterator[Block]:
         come = [f"new: {each}" for each in found.new_warnings if _subject(each) not in old]
         go = [f"gone: {each}" for each in found.gone_warnings if _subject(each) not in new]
         stay = len(found.new_warnings) - len(come)
-        title = f"Warnings: {len(come)} come, {len(go)} go, {stay} stay with other words"
-        yield from _few(title, (*come, *go), "warnings")
+        counts = ((len(come), "come"), (len(go), "go"), (stay, "in other words"))
+        title = f"Warnings: {', '.join(f'{count} {verb}' for count, verb in counts if count)}"
+        if come or go:
+            yield from _few(title, (*come, *go), "warnings")
+        else:
+            yield Heading(text=f"{title} (which: warnings)")
 
 
 _SUBJECT: Final = re.compile(r"\[[^\]]+\](?: [a-z0-9-]+:)?")

@@ -109,8 +109,9 @@ def _why(found: PlanDiff) -> Iterator[Block]:
         yield Listing(items=tuple(map(cause_words, found.causes)))
     for chain in found.chains:
         yield Paragraph(text=f"{chain.deployment}, because {_because(chain)}, then:")
-        told = [*_told(chain.terms, _TERMS_OF_A_CHAIN)]
-        left = [term.name for term in chain.terms if term not in told]
+        terms = tuple(_followed(chain))
+        told = [*_told(terms, _TERMS_OF_A_CHAIN)]
+        left = [term.name for term in terms if term not in told]
         yield Listing(items=(*map(_term_words, told), *((f"and {', '.join(left)}",) if left else ())))
 
 
@@ -142,12 +143,26 @@ def chain_words(chain: Chain, most: int = _CHAIN_TERMS) -> str:
 
 def chain_steps(chain: Chain, most: int, *, money: bool = True) -> str:
     """What followed for a deployment, as many terms as there is room for; ``money``: what it costs stands among them."""
-    terms = [term for term in chain.terms if money or not _is_money(term)]
+    terms = [term for term in _followed(chain) if money or not _is_money(term)]
     told = [*_told(terms, most)]
     steps = [f"{term.name} {' -> '.join(_figures(term))}" for term in told]
     left = len(terms) - len(told)
     more = f" ({left} more terms moved)" if left else ""
     return f"{'; then '.join(steps)}{more}"
+
+
+def _followed(chain: Chain) -> Iterator[Term]:
+    """The terms that are no cause said again: sessions, model and precision stand in the plan as they were written."""
+    written = [
+        (re.sub(r"[^a-z]", "", cause.what.casefold()), (cause.before, cause.after))
+        for cause in chain.causes
+        if cause.kind == "spec"
+    ]
+    for term in chain.terms:
+        if not any(
+            what.endswith(term.name.casefold()) and (term.before, term.after) == sides for what, sides in written
+        ):
+            yield term
 
 
 def _figures(term: Term) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from agentgpu_iac.plan import LineItem, NodePool, Plan
-from agentgpu_iac.plan.cards import cards, used_ratio
+from agentgpu_iac.plan.buying import OWN_MACHINES, place_words, ways_words
+from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.plan.meanings import Rank
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import MARKS, Block, Commands, Heading, Listing, Paragraph, Table, Tone, tone_of
@@ -23,7 +24,8 @@ _SHOWN_REASONS = 3
 _SHOWN_TO_KNOW = 2
 """Warnings that are only good to know, as many are named; of those that matter more, all."""
 STANDARD_INPUT = "-"
-_TONES: Final[dict[Rank, Tone]] = {"serving": "over", "safety-and-cost": "tight", "to-know": ""}
+_TONES: Final[dict[Rank, Tone]] = {"serving": "first", "safety-and-cost": "", "to-know": "quiet"}
+"""How the ranks of warnings look: without the colours and marks of figures that are held against a budget."""
 
 
 def plan_page(plan: Plan, spec_path: str) -> tuple[Block, ...]:
@@ -85,7 +87,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
         *("agent", "tier", "model", "weights", "on", "TP x PP", "seqs", "VRAM", "GiB"),
         *(f"{first_answer_words(pooled)} {at}", "±", f"TPOT {at}", "±", "replicas"),
     )
-    used = {each.name: used_ratio(card) for card in cards(plan.workloads, plan.node_pools) for each in card}
+    on = cards_of(plan.workloads, plan.node_pools)
     rows: list[tuple[str, ...]] = []
     tones: list[tuple[int, int, Tone]] = []
     for number, workload in enumerate(plan.workloads):
@@ -93,8 +95,8 @@ def _agents(plan: Plan) -> Iterator[Block]:
         first, first_tone = _against(latency.first_answer_at_percentile_ms, latency.first_answer_budget_ms)
         step, step_tone = _against(latency.tpot_at_percentile_ms, latency.budget_tpot_ms)
         step = "whole" if workload.pooling is not None else step
-        allowed = 1 - (memory.reserve_ratio or 0.0)
-        memory_tone = tone_of(used[workload.name] / allowed)
+        card = on[workload.name]
+        memory_tone = tone_of(card.fullness_ratio)
         rows.append(
             (
                 workload.agent,
@@ -104,7 +106,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
                 plan.pool(workload.node_pool).instance_types[0],
                 f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}",
                 f"{workload.max_num_seqs:,}",
-                _marked(bar(memory.utilization_ratio), memory_tone),
+                _marked(bar(card.used_ratio), memory_tone),
                 f"{memory.total_gib:.0f}/{memory.capacity_gib:.0f}",
                 first,
                 _band(latency.ttft_error_ratio or latency.e2e_error_ratio),
@@ -194,8 +196,8 @@ def _machines(plan: Plan) -> Iterator[Block]:
         if pool.name not in paid:
             nodes = str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}"
             card = f"{pool.accelerators_per_node} x {pool.accelerator}"
-            where = f"{pool.provider} {pool.region}"
-            rows.append((nodes, pool.instance_types[0], card, pool.capacity_types[0], where, _usd(pool), "", ""))
+            ways = ways_words(pool, " > ")
+            rows.append((nodes, pool.instance_types[0], card, ways, place_words(pool), _usd(pool), "", ""))
     places = {row[4] for row in rows}
     table = Table(
         columns=("nodes", "machine", "card", "bought", "where", "USD/h", "h a month", "USD a month"),
@@ -206,8 +208,15 @@ def _machines(plan: Plan) -> Iterator[Block]:
         drop=(6, 4),
     )
     hours = {row[6] for row in rows}
-    yield Heading(text=f"Machines at {places.pop()}" if len(places) == 1 else "Machines")
-    yield _without(table, frozenset(({4} if not places else set()) | ({6} if hours == {"720"} else set())))
+    yield Heading(text=_machines_title(places))
+    yield _without(table, frozenset(({4} if len(places) == 1 else set()) | ({6} if hours == {"720"} else set())))
+
+
+def _machines_title(places: set[str]) -> str:
+    if len(places) != 1:
+        return "Machines"
+    (place,) = places
+    return f"Machines: {place}" if place.startswith(OWN_MACHINES) else f"Machines at {place}"
 
 
 def _usd(pool: NodePool) -> str:
@@ -221,7 +230,7 @@ def _machine(plan: Plan, item: LineItem) -> tuple[str, ...]:
         item.instance_type,
         f"{pool.accelerators_per_node} x {pool.accelerator}",
         item.capacity_type if item.tier == "baseline" else f"{item.capacity_type}, burst",
-        f"{pool.provider} {pool.region}",
+        place_words(pool),
         f"{item.usd_per_hour:,.4f}" if item.price_known else "unknown",
         f"{float(item.hours_per_month or HOURS_PER_MONTH):g}",
         f"{item.usd_per_month:,.2f}",

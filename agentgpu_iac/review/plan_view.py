@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import LineItem, NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan.buying import dated, place_words, ways_words
+from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
@@ -98,6 +100,7 @@ def bar(ratio: float) -> str:
 
 def _agents(plan: Plan) -> Table:
     pooled = [workload.pooling is not None for workload in plan.workloads]
+    on = cards_of(plan.workloads, plan.node_pools)
     at = " ".join(dict.fromkeys(f"p{workload.latency.percentile:g}" for workload in plan.workloads)) + " ms"
     columns = (
         "agent",
@@ -126,7 +129,7 @@ def _agents(plan: Plan) -> Table:
             ),
             str(workload.max_num_seqs),
             f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
-            bar(workload.memory.utilization_ratio),
+            bar(on[workload.name].used_ratio),
             _against(
                 workload.latency.first_answer_at_percentile_ms,
                 workload.latency.first_answer_budget_ms,
@@ -162,14 +165,14 @@ def replicas(workload: Workload) -> str:
 
 
 def _pools(plan: Plan) -> Table:
-    columns = ("pool", "tier", "bought", "instance type", "region", "nodes", "USD/h a node", "price of")
+    columns = ("pool", "tier", "bought", "instance type", "where", "nodes", "USD/h a node", "price of")
     rows = tuple(
         (
             pool.name,
             pool.tier,
-            " > ".join(pool.capacity_types),
+            ways_words(pool, " > "),
             f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
-            f"{pool.provider} {pool.region}",
+            place_words(pool),
             str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}",
             f"{pool.usd_per_hour:.4f}",
             _price_of(pool),
@@ -215,7 +218,7 @@ def _quotas(plan: Plan) -> Table:
 
 
 def _price_of(pool: NodePool) -> str:
-    return ("" if pool.price_known else "unknown, counted as of ") + (pool.price_date or "undated")
+    return ("" if pool.price_known else "unknown, counted as of ") + dated(pool.price_date, ways_words(pool, " > "))
 
 
 def _hours(item: LineItem) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph
 from agentgpu_iac.review.comparing import leaves
 from agentgpu_iac.review.relevance import is_image
@@ -205,7 +206,7 @@ def _places(policy: Policy, plan: Plan) -> Iterator[_Broken]:
         for region in regions:
             if policy.regions and region not in policy.regions:
                 yield "regions", ", ".join(policy.regions), region, f"node pool {pool.name}"
-        if policy.providers and pool.provider not in policy.providers:
+        if policy.providers and not pool.owned and pool.provider not in policy.providers:
             yield "providers", ", ".join(policy.providers), pool.provider, f"node pool {pool.name}"
         cards = pool.market.accelerators if pool.market is not None else (pool.accelerator,)
         for card in dict.fromkeys((pool.accelerator, *cards)):
@@ -221,9 +222,10 @@ def _places(policy: Policy, plan: Plan) -> Iterator[_Broken]:
 
 
 def _risks(policy: Policy, plan: Plan) -> Iterator[_Broken]:
+    on = cards_of(plan.workloads, plan.node_pools)
     for workload in plan.workloads:
         where = f"workload {workload.name}"
-        free = 1 - workload.memory.utilization_ratio
+        free = 1 - on[workload.name].used_ratio
         if policy.min_memory_headroom_ratio is not None and free < policy.min_memory_headroom_ratio:
             allowed = f"{policy.min_memory_headroom_ratio:.0%} of the memory free at least"
             yield "minMemoryHeadroomRatio", allowed, f"{free:.0%}", where

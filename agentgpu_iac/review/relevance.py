@@ -114,6 +114,7 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
     "nodePools.cachedModels": "whose weights answer, and whether code comes with them",
     "nodePools.filler.bucket": "where weights come from",
     "nodePools.provider": "whose machines they are",
+    "nodePools.owned": "whose machines they are",
     "nodePools.region": "where data goes",
     "nodePools.capacityTypes": "whether nodes can be taken away",
     "nodePools.amiAlias": "what nodes boot",

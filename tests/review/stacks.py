@@ -41,6 +41,16 @@ def apart(path: Path) -> Planned:
 
 
 @cache
+def changed_text(path: Path, changes: tuple[tuple[str, str], ...]) -> Planned:
+    """One of the examples with other words in the place of some; each of these is there."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return _planned(load_text(text, path.name))
+
+
+@cache
 def stack(*lines: str, name: str = "demo") -> Planned:
     """A stack of one agent with these further lines about it."""
     text = f"apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {{name: {name}}}\nspec:\n"

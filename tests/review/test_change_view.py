@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.review.blocks import plain_text
-from agentgpu_iac.review.change_view import MOST_LINES, diff_comment, diff_view
+from agentgpu_iac.review.change_view import MOST_LINES, chain_words, diff_comment, diff_view, why_blocks
 from agentgpu_iac.review.diff import FileChanges, diff
 from agentgpu_iac.review.relevance import SECURITY_FIELDS, section_of, security_reason
 from agentgpu_iac.spec.loader import load_text
@@ -90,6 +90,24 @@ def test_a_comment_has_fewer_than_60_lines_however_much_changes(count: int) -> N
     check_that_all_of_it_is_ours(text)
     assert "a0" in text
     assert "Files (" in text
+
+
+def test_what_was_written_is_not_what_followed_from_it() -> None:
+    """Once a chain began: because sessions.peak 20 -> 150: sessionsPeak 20 -> 150; then ..."""
+    workload = make_workload(sessions_peak=20, max_num_seqs=20)
+    sides = [
+        make_plan(workloads=(workload.model_copy(update={"sessions_peak": peak, "max_num_seqs": seats}),)).model_copy(
+            update={"written": (p.Written(path="spec.agents[support].sessions.peak", value=str(peak)),)}
+        )
+        for peak, seats in ((20, 20), (150, 75))
+    ]
+    found = diff(*sides)
+    assert [each.what for each in found.causes] == ["spec.agents[support].sessions.peak"]
+    (chain,) = found.chains
+    assert [term.name for term in chain.terms][:2] == ["sessionsPeak", "maxNumSeqs"], "data has all that moved"
+    assert "150: maxNumSeqs 20 -> 75" in chain_words(chain)
+    assert "sessionsPeak" not in diff_comment(found).partition("Everything that changes")[0]
+    assert "sessionsPeak" not in plain_text(why_blocks(found))
 
 
 def test_what_security_must_see_comes_before_the_money_table() -> None:

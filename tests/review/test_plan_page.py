@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
+from agentgpu_iac.cli.output import COLOURS
 from agentgpu_iac.plan import Plan, Warning
 from agentgpu_iac.plan.codes import WarningCode
 from agentgpu_iac.plan.cost import AgentCost
-from agentgpu_iac.review.blocks import Block, Heading, Line, Listing, Table, laid_out
+from agentgpu_iac.plan.meanings import RANK_ORDER
+from agentgpu_iac.review.blocks import MARKS, Block, Heading, Line, Listing, Table, laid_out
 from agentgpu_iac.review.plan_page import plan_page
 from agentgpu_iac.review.warning_groups import grouped
 from tests.examples import EXAMPLES
@@ -139,6 +142,23 @@ def test_the_worst_warnings_come_first_and_none_of_them_is_left_out() -> None:
     assert not any(line.startswith("!") for line in said), "a mark is of a figure beside its budget"
     assert said[-1] == "and engine-suggestion, without-effect: agentgpu explain s.yaml warnings"
     assert [group.rank for group in grouped(plan)] == ["serving", "serving", "safety-and-cost", *["to-know"] * 4]
+
+
+def test_no_warning_has_a_colour_or_a_mark_of_a_budget() -> None:
+    """Once red was both over a budget and a warning that agents may not answer, and amber both tight and money."""
+    plan = warned(*((code, "a") for code in get_args(WarningCode)))
+    shown = screen(plan)
+    said = [span for line in shown for span in line if re.match(f"({'|'.join(RANK_ORDER)}): ", span.text)]
+    assert {span.text.partition(":")[0] for span in said} == set(RANK_ORDER)
+    assert {span.style for span in said}.isdisjoint({*MARKS, "good"})
+    assert not any(span.text.rstrip().endswith(" !") or "!!" in span.text for span in said)
+    by_rank = {span.text.partition(":")[0]: span.style for span in said}
+    assert len(set(by_rank.values())) == len(RANK_ORDER), "each rank looks otherwise"
+
+
+def test_only_what_is_held_against_a_budget_has_a_colour() -> None:
+    """Cyan is of commands."""
+    assert {style for style, look in COLOURS.items() if look.get("fg") not in (None, "cyan")} == {*MARKS, "good"}
 
 
 def test_many_agents_are_told_by_those_that_cost_most() -> None:

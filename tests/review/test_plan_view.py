@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from agentgpu_iac.plan import Override, Plan, Warning
+from agentgpu_iac.plan.buying import place_words
+from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.rendering.readme import readme
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import bar, plan_view, sentence
@@ -59,6 +61,7 @@ def test_the_agents(plan: Plan) -> None:
     rows = table_of(sections(plan_view(plan, "s.yaml"))["Agents"])
     first = "TTFT or answer p95 ms" if any(one.pooling for one in plan.workloads) else "TTFT p95 ms"
     assert len(rows) == len(plan.workloads)
+    on = cards_of(plan.workloads, plan.node_pools)
     for row, one in zip(rows, plan.workloads, strict=True):
         assert (row["agent"], row["tier"], row["seqs"]) == (one.agent, one.tier, str(one.max_num_seqs))
         assert row["model"] == f"{one.model} {one.precision}"
@@ -68,7 +71,7 @@ def test_the_agents(plan: Plan) -> None:
         assert numbers(row["VRAM need / have"]) == pytest.approx(
             [one.memory.total_gib, one.memory.capacity_gib], abs=0.051
         )
-        assert row[""].count("#") == pytest.approx(one.memory.utilization_ratio * 10, abs=0.5)
+        assert row[""].count("#") == pytest.approx(on[one.name].used_ratio * 10, abs=0.5)
         assert set(numbers(row["replicas"].replace("-", " "))) == {one.replicas.min, one.replicas.max}
         times = one.latency
         figures = [
@@ -103,7 +106,7 @@ def test_the_node_pools(plan: Plan) -> None:
         assert (row["pool"], row["tier"]) == (pool.name, pool.tier)
         assert row["bought"].split(" > ") == list(pool.capacity_types)
         assert row["instance type"] == f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})"
-        assert row["region"] == f"{pool.provider} {pool.region}"
+        assert row["where"] == place_words(pool)
         assert set(numbers(row["nodes"].replace("-", " "))) == {pool.min, pool.max}
         assert Decimal(row["USD/h a node"]) == pytest.approx(pool.usd_per_hour, abs=Decimal("0.00005"))
         assert row["price of"] == (pool.price_date or "undated")

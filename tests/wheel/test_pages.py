@@ -11,64 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.pages.blocks import BLOCKS, ROOT, WRITTEN, Block
-from tests.pages.commands import commands_of, lines_of, why_not_run
+from tests.pages.blocks import ROOT
+from tests.pages.shell import SHELL, SUPPOSED, Supposed, is_run, runs, steps
 
 BUILT = ROOT / "build" / "wheel" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 UV = Path(sys.executable).with_name("uv")
-CUSTOMER_SERVICE = "stacks/customer-service.yaml"
-CHECKPOINT = "gemma-4-26b-nvfp4"
-ONE_MACHINE = "stacks/examples/one-machine.yaml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supposed:
-    """What a page supposes that its reader has: each file, and the file of the checkout that stands for it."""
-
-    files: dict[str, str] = field(default_factory=dict)
-    codes: dict[str, int] = field(default_factory=dict)
-    """The exit code of a line that does not end with 0, by how it begins."""
-
-
-SUPPOSED = {
-    "docs/calculators.md": Supposed(files={"bench.json": "tests/wheel/bench.json"}),
-    "docs/changes.md": Supposed(files={"before.yaml": CUSTOMER_SERVICE}),
-    "docs/deploy-aws.md": Supposed(files={"stacks/my-stack.yaml": CUSTOMER_SERVICE}),
-    "docs/deploy-compose.md": Supposed(files={"stack.yaml": ONE_MACHINE}),
-    "docs/deploy-kubernetes.md": Supposed(files={"stacks/my-stack.yaml": "stacks/examples/support.yaml"}),
-    "docs/deploy-skyserve.md": Supposed(files={"stack.yaml": CUSTOMER_SERVICE}),
-    "docs/deploy-spheron.md": Supposed(
-        files={"stack.yaml": "stacks/examples/qa.yaml", "spheron-prices.yaml": "tests/wheel/prices.yaml"}
-    ),
-    "docs/quantisation.md": Supposed(
-        files={
-            f"models/mine/{name}": f"tests/catalog/checkpoints/{CHECKPOINT}/{name}"
-            for name in ("config.json", "model.safetensors.index.json")
-            if (ROOT / "tests/catalog/checkpoints" / CHECKPOINT / name).exists()
-        }
-    ),
-    "docs/start/review.md": Supposed(files={"before.yaml": "tests/wheel/before.yaml"}),
-}
 EXTRAS = ("kubernetes-validate", "vl-convert-python")
 """What the extras ``validate`` and ``report`` bring, which pages use; the others ask somebody outside."""
-SHELL = tuple(block for block in BLOCKS if block.language == "sh" and block.page not in WRITTEN)
-
-
-def runs(block: Block) -> bool:
-    """Whether anything in the block can run here."""
-    return block.kind != "not run" and any(not why_not_run(line) and starts_ours(line) for line in lines_of(block.text))
-
-
-def starts_ours(line: str) -> bool:
-    """Whether the line starts our command."""
-    return any(command.program == "agentgpu" for command in commands_of(line))
-
-
 RUN = tuple(dict.fromkeys(block.page for block in SHELL if runs(block)))
 
 
@@ -99,38 +52,27 @@ def programs() -> Path:
 @pytest.mark.parametrize("page", RUN)
 def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
     supposed = SUPPOSED.get(page, Supposed())
-    on_page = [block for block in BLOCKS if block.page == page]
-    if any("stacks/" in block.text for block in on_page if block in SHELL):
-        shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
-    for name, source in supposed.files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / source, tmp_path / name)
     environment = {
         **{key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "KUBECONFIG", "VIRTUAL_ENV"}},
         "HOME": str(tmp_path),
         "PATH": f"{programs}:/usr/bin:/bin",
     }
-    for block in on_page:
-        if block.kind == "file":
-            (tmp_path / block.words.removesuffix(", faulty")).write_text(block.text, encoding="utf-8")
-        if block not in SHELL or block.kind == "not run":
+    for block, line in steps(page, tmp_path):
+        for overlay in re.findall(r"kubectl apply -k (\S+)", line):
+            assert (tmp_path / overlay / "kustomization.yaml").is_file(), f"{block.name}: {line}"
+        if not is_run(line):
             continue
-        for line in lines_of(block.text):
-            for overlay in re.findall(r"kubectl apply -k (\S+)", line):
-                assert (tmp_path / overlay / "kustomization.yaml").is_file(), f"{block.name}: {line}"
-            if why_not_run(line) or not starts_ours(line):
-                continue
-            done = subprocess.run(
-                ["bash", "-e", "-o", "pipefail", "-c", line],
-                cwd=tmp_path,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=300,
-            )
-            assert done.returncode == supposed.codes.get(line, 0), f"{block.name}: {line}\n{done.stderr}"
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == supposed.codes.get(line, 0), f"{block.name}: {line}\n{done.stderr}"
 
 
 def test_the_doors_and_the_readme_are_among_them() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import Architecture, Pattern, PriceAge
-from agentgpu_iac.plan.cards import cards, used_ratio
+from agentgpu_iac.plan.cards import cards
 from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural
@@ -123,7 +123,7 @@ def _carried(context: Context) -> Iterator[str]:
 
 def _free(context: Context) -> str:
     """What the fullest accelerator keeps free."""
-    fullest = max(map(used_ratio, cards(context.workloads, context.node_pools)))
+    fullest = max(card.used_ratio for card in cards(context.workloads, context.node_pools))
     return f"At least {1 - fullest:.0%} of each accelerator is free."
 
 

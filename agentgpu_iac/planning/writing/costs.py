@@ -132,7 +132,7 @@ def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
             LineItem(
                 node_pool=pool.name,
                 tier=pool.tier,
-                capacity_type=way,
+                capacity_type="owned" if pool.machine.owned else way,
                 instance_type=pool.machine.instance.name,
                 nodes=count,
                 usd_per_hour=price,

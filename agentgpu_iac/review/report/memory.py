@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.plan import Plan, Workload
-from agentgpu_iac.plan.cards import cards, used_ratio
+from agentgpu_iac.plan.cards import Card, cards
 from agentgpu_iac.review.report.figure import (
     LETTERS,
     ROW,
@@ -40,18 +40,18 @@ _PARTS = (
 
 def memory_figure(plan: Plan, sums: Sums) -> Figure:
     """A bar for each kind of card; cards that several deployments share are one bar."""
-    found = sorted(cards(plan.workloads, plan.node_pools), key=lambda card: -used_ratio(card))
+    found = sorted(cards(plan.workloads, plan.node_pools), key=lambda card: -card.used_ratio)
     drawn = found[:MOST_ROWS]
     left_out = len(found) - len(drawn)
     fullest = found[0]
-    lines = sorted({ratio for card in found if (ratio := _line(card)) is not None})
+    lines = sorted({ratio for card in found if (ratio := card.line_ratio) is not None})
     below = f" The need stays below {', '.join(f'{ratio:.0%}' for ratio in lines)} of what CUDA sees." if lines else ""
     kinds = f"{len(found)} kind{'s' if len(found) > 1 else ''} of cards"
     return Figure(
         name="memory",
         title="Memory of one card",
-        summary=f"{kinds}, fullest first: {_title(fullest)} needs {used_ratio(fullest):.0%} of "
-        f"{fullest[0].memory.capacity_gib:,.1f} GiB.{below}"
+        summary=f"{kinds}, fullest first: {_title(fullest)} needs {fullest.used_ratio:.0%} of "
+        f"{fullest.engines[0].memory.capacity_gib:,.1f} GiB.{below}"
         + (f" The {left_out} with most room are in the table alone." if left_out else ""),
         keys=(
             *(Key(style=part, text=title) for part, title in _PARTS if any(_has(card, part) for card in drawn)),
@@ -63,22 +63,16 @@ def memory_figure(plan: Plan, sums: Sums) -> Figure:
     )
 
 
-def _title(card: Sequence[Workload]) -> str:
-    counted = Counter(workload.name for workload in card)
+def _title(card: Card) -> str:
+    counted = Counter(workload.name for workload in card.engines)
     return " + ".join(name if times == 1 else f"{times} x {name}" for name, times in counted.items())
 
 
-def _beside(workload: Workload, card: Sequence[Workload]) -> list[str]:
+def _beside(workload: Workload, card: Card) -> list[str]:
     """What else lies on the card: other engines of the workload too."""
-    names_there = [each.name for each in card]
+    names_there = [each.name for each in card.engines]
     names_there.remove(workload.name)
     return names_there
-
-
-def _line(card: Sequence[Workload]) -> float | None:
-    """The part of the card that the need may take."""
-    reserves = [each.memory.reserve_ratio for each in card if each.memory.reserve_ratio is not None]
-    return 1 - max(reserves) if reserves else None
 
 
 def _parts(workload: Workload) -> Iterator[tuple[str, str, float]]:
@@ -100,28 +94,28 @@ def _parts(workload: Workload) -> Iterator[tuple[str, str, float]]:
             yield part, title, figures[part]
 
 
-def _has(card: Sequence[Workload], part: str) -> bool:
-    return any(part == found for workload in card for found, _, _ in _parts(workload))
+def _has(card: Card, part: str) -> bool:
+    return any(part == found for workload in card.engines for found, _, _ in _parts(workload))
 
 
-def _spec(drawn: Sequence[Sequence[Workload]]) -> dict[str, object]:
+def _spec(drawn: Sequence[Card]) -> dict[str, object]:
     x = scale(1.0, "part of the card's memory", form=".0%")
     segments: list[Row] = []
     shares: list[Row] = []
     limits: list[Row] = []
     for row, card in enumerate(drawn):
-        capacity, end = card[0].memory.capacity_gib, 0.0
-        for workload in card:
+        capacity, end = card.engines[0].memory.capacity_gib, 0.0
+        for workload in card.engines:
             for part, title, gib in _parts(workload):
                 tip = f"{workload.name}: {title}, {gib:,.2f} GiB of {capacity:,.2f}"
                 segments.append(_segment(row, end, end + gib, capacity, part, tip))
                 end += gib
-        taken = sum(workload.memory.engine_budget_gib for workload in card)
+        taken = sum(workload.memory.engine_budget_gib for workload in card.engines)
         if taken > end:
             tip = f"{_title(card)}: {taken - end:,.2f} GiB more that the engine takes"
             segments.append(_segment(row, end, taken, capacity, "spare", tip))
-        shares.append({"row": row, "end": max(end, taken) / capacity, "note": f"{used_ratio(card):.0%}"})
-        if (line := _line(card)) is not None:
+        shares.append({"row": row, "end": max(end, taken) / capacity, "note": f"{card.used_ratio:.0%}"})
+        if (line := card.line_ratio) is not None:
             limits.append({"row": row, "at": line, "tip": f"{_title(card)}: the need stays below {line:.0%}"})
     count = len(drawn)
     limit = {
@@ -162,12 +156,12 @@ def _table(plan: Plan, sums: Sums) -> Grid:
             sums.cell(f"{workload.memory.total_gib:,.2f}", workload.name, "totalGib"),
             f"{workload.memory.capacity_gib:,.2f}",
             f"{workload.memory.utilization_ratio:.1%}",
-            "" if (line := _line(card)) is None else f"{line:.0%}",
+            "" if (line := card.line_ratio) is None else f"{line:.0%}",
             f"{workload.memory.engine_budget_gib:,.2f}",
             ", ".join(_beside(workload, card)),
         )
         for card in cards(plan.workloads, plan.node_pools)
-        for workload in {each.name: each for each in card}.values()
+        for workload in {each.name: each for each in card.engines}.values()
     )
     cells: tuple[tuple[Cell | str, ...], ...] = tuple(rows)
     return grid("Memory of one card, in GiB", columns, cells, frozenset(range(2, 10)))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.buying import dated
 from agentgpu_iac.review.blocks import Table
 from agentgpu_iac.review.cost_view import agents_table
 from agentgpu_iac.review.report.figure import (
@@ -60,7 +61,7 @@ def pools_figure(plan: Plan) -> Figure:
                 f"{item.usd_per_hour:,.4f}",
                 f"{float(item.hours_per_month):,g}",
                 f"{item.usd_per_month:,.2f}",
-                ("" if item.price_known else "unknown, counted as of ") + (item.price_date or "undated"),
+                ("" if item.price_known else "unknown, counted as of ") + dated(item.price_date, item.capacity_type),
             )
             for item in items
         ),

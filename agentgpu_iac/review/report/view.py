@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import AgentPlan, Assumption, Plan, Workload
+from agentgpu_iac.plan.buying import place_words, ways_words
 from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.plan_view import gap_sentence
@@ -227,7 +228,7 @@ def _pools(plan: Plan) -> Grid:
         "bought",
         "instance type",
         "accelerators",
-        "provider and region",
+        "where",
         "nodes",
         "USD/h a node",
     )
@@ -235,10 +236,10 @@ def _pools(plan: Plan) -> Grid:
         (
             pool.name,
             pool.tier,
-            ", else ".join(pool.capacity_types),
+            ways_words(pool, ", else "),
             pool.instance_types[0],
             f"{pool.accelerators_per_node} x {pool.accelerator}",
-            f"{pool.provider} {pool.region}",
+            place_words(pool),
             _range(pool.min, pool.max),
             f"{pool.usd_per_hour:,.4f}",
         )

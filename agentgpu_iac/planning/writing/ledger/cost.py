@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from agentgpu_iac.plan import AgentCost, CommitmentCost, LineItem, OpenHoursPlan, Workload
+from agentgpu_iac.plan.buying import OWNED
 from agentgpu_iac.planning.opening import HPA_S
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import HOURS_PER_MONTH
@@ -28,7 +29,9 @@ def cost_lines(
             value=float(item.usd_per_month),
             result=f"USD {item.usd_per_month:,.2f} a month",
             unit="USD",
-            source=f"{item.price_source}, {item.price_date or 'undated'}",
+            source=item.price_source
+            if item.capacity_type == OWNED
+            else f"{item.price_source}, {item.price_date or 'undated'}",
         )
 
 
