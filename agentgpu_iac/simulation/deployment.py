@@ -10,9 +10,9 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from agentgpu_iac.plan import NodePool, Plan, RoutePlan, Workload
+from agentgpu_iac.plan import NodePool, Plan, RoutePlan, ScalingPlan, Workload
 from agentgpu_iac.simulation.measures import Series
-from agentgpu_iac.simulation.opening import Windows
+from agentgpu_iac.simulation.opening import Peaks, Windows
 from agentgpu_iac.simulation.replica import Engine, Replica, engine_of
 from agentgpu_iac.simulation.ring import Ring
 from agentgpu_iac.simulation.sessions import Session
@@ -84,6 +84,11 @@ class Deployment:
         """Whether its baseline comes and goes by the clock in this simulation."""
         self._turn = 0
 
+    def peaks(self, scaling: ScalingPlan) -> Peaks:
+        """Its burst replicas at known hours, on the clock by which its baseline goes, if it goes by one."""
+        hours = self.baseline.open_hours
+        return Peaks(scaling.schedules, None if hours is None else hours.windows[0].timezone)
+
     def add(self, tier: str, now_ms: float, ready_ms: float) -> Replica:
         """A replica is asked for; it is ready at a time."""
         replica = Replica(self._numbers, self.engines[tier], now_ms, ready_ms)
@@ -98,13 +103,17 @@ class Deployment:
         return tier == "burst" and bool(self.idle_nodes)
 
     def start_s(self, tier: str, now_ms: float, *, on_its_node: bool = False) -> float:
-        """How long the start of a replica takes: lognormal with the plan's likely and cautious figures."""
-        start = self.engines[tier].workload.cold_start_s
-        likely, upper = start.total, start.upper.total
+        """How long the start of a replica takes now; on an empty node that still waits it is shorter."""
         if self.has_idle_node(tier, now_ms):
             since = self.idle_nodes.pop(0) - self.pools["burst"].idle_s * 1000
             self.paid_ms["burst"] += now_ms - since
             on_its_node = True
+        return self.drawn_start_s(tier, on_its_node=on_its_node)
+
+    def drawn_start_s(self, tier: str, *, on_its_node: bool) -> float:
+        """The same on a machine that is there or not: lognormal with the plan's likely and cautious figures."""
+        start = self.engines[tier].workload.cold_start_s
+        likely, upper = start.total, start.upper.total
         if on_its_node:
             likely, upper = start.warm_node_total, start.upper.warm_node_total
         sigma = math.log(max(1.0, upper / likely)) / _P95 if likely else 0.0
