@@ -98,15 +98,16 @@ class Deployment:
         return replica
 
     def has_idle_node(self, tier: str, now_ms: float) -> bool:
-        """Whether a burst node still waits empty."""
-        self.idle_nodes = [until for until in self.idle_nodes if until > now_ms]
+        """Whether a burst node still waits empty; those that have gone were paid to their end."""
+        for gone in [until for until in self.idle_nodes if until <= now_ms]:
+            self.idle_nodes.remove(gone)
+            self.paid_ms["burst"] += self._waited_ms(gone, gone)
         return tier == "burst" and bool(self.idle_nodes)
 
     def start_s(self, tier: str, now_ms: float, *, on_its_node: bool = False) -> float:
         """How long the start of a replica takes now; on an empty node that still waits it is shorter."""
         if self.has_idle_node(tier, now_ms):
-            since = self.idle_nodes.pop(0) - self.pools["burst"].idle_s * 1000
-            self.paid_ms["burst"] += now_ms - since
+            self.paid_ms["burst"] += self._waited_ms(self.idle_nodes.pop(0), now_ms)
             on_its_node = True
         return self.drawn_start_s(tier, on_its_node=on_its_node)
 
@@ -159,8 +160,11 @@ class Deployment:
         if self.follows_clock and self.keeps_nodes:
             self.paid_ms["baseline"] = self.baseline.replicas.max * (now_ms - self._bill_ms)
         if self.idle_nodes:
-            idle_ms = self.pools["burst"].idle_s * 1000
-            self.paid_ms["burst"] += sum(min(now_ms, until) - (until - idle_ms) for until in self.idle_nodes)
+            self.paid_ms["burst"] += sum(self._waited_ms(until, min(now_ms, until)) for until in self.idle_nodes)
+
+    def _waited_ms(self, until_ms: float, now_ms: float) -> float:
+        """Time up to now, of what is billed, in which a node waited empty that goes at ``until_ms``."""
+        return max(0.0, now_ms - max(self._bill_ms, until_ms - self.pools["burst"].idle_s * 1000))
 
     def _count(self, replica: Replica) -> None:
         self.preempted += replica.steps.preempted
