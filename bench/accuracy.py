@@ -160,6 +160,7 @@ def simulation_section() -> str:
         "\nNo constant was fitted on these rows. A fleet of one replica is simulated as `agentgpu simulate` does; of ShareGPT "
         "rows only mean lengths are known, and lengths are drawn as exponential about them. Of 1,000 requests at once the first "
         "tokens also wait for the benchmark's client and the server's process, which no column tells.\n"
+        "A run beside a real engine, under the very same arrivals, is in [simulate a plan](simulation.md#beside-a-real-engine).\n"
     )
     return section("Simulated: clients that do not wait", printed(accuracy_simulation.main)) + note
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from agentgpu_iac.plan import NodePool, Plan, RoutePlan, Workload
+from agentgpu_iac.plan import NodePool, Plan, RoutePlan, ScalingPlan, Workload
 from agentgpu_iac.simulation.measures import Series
-from agentgpu_iac.simulation.opening import Windows
+from agentgpu_iac.simulation.opening import Peaks, Windows
 from agentgpu_iac.simulation.replica import Engine, Replica, engine_of
 from agentgpu_iac.simulation.ring import Ring
 from agentgpu_iac.simulation.sessions import Session
@@ -84,6 +84,11 @@ class Deployment:
         """Whether its baseline comes and goes by the clock in this simulation."""
         self._turn = 0
 
+    def peaks(self, scaling: ScalingPlan) -> Peaks:
+        """Its burst replicas at known hours, on the clock by which its baseline goes, if it goes by one."""
+        hours = self.baseline.open_hours
+        return Peaks(scaling.schedules, None if hours is None else hours.windows[0].timezone)
+
     def add(self, tier: str, now_ms: float, ready_ms: float) -> Replica:
         """A replica is asked for; it is ready at a time."""
         replica = Replica(self._numbers, self.engines[tier], now_ms, ready_ms)
@@ -93,18 +98,23 @@ class Deployment:
         return replica
 
     def has_idle_node(self, tier: str, now_ms: float) -> bool:
-        """Whether a burst node still waits empty."""
-        self.idle_nodes = [until for until in self.idle_nodes if until > now_ms]
+        """Whether a burst node still waits empty; those that have gone were paid to their end."""
+        for gone in [until for until in self.idle_nodes if until <= now_ms]:
+            self.idle_nodes.remove(gone)
+            self.paid_ms["burst"] += self._waited_ms(gone, gone)
         return tier == "burst" and bool(self.idle_nodes)
 
     def start_s(self, tier: str, now_ms: float, *, on_its_node: bool = False) -> float:
-        """How long the start of a replica takes: lognormal with the plan's likely and cautious figures."""
+        """How long the start of a replica takes now; on an empty node that still waits it is shorter."""
+        if self.has_idle_node(tier, now_ms):
+            self.paid_ms["burst"] += self._waited_ms(self.idle_nodes.pop(0), now_ms)
+            on_its_node = True
+        return self.drawn_start_s(tier, on_its_node=on_its_node)
+
+    def drawn_start_s(self, tier: str, *, on_its_node: bool) -> float:
+        """The same on a machine that is there or not: lognormal with the plan's likely and cautious figures."""
         start = self.engines[tier].workload.cold_start_s
         likely, upper = start.total, start.upper.total
-        if self.has_idle_node(tier, now_ms):
-            since = self.idle_nodes.pop(0) - self.pools["burst"].idle_s * 1000
-            self.paid_ms["burst"] += now_ms - since
-            on_its_node = True
         if on_its_node:
             likely, upper = start.warm_node_total, start.upper.warm_node_total
         sigma = math.log(max(1.0, upper / likely)) / _P95 if likely else 0.0
@@ -150,8 +160,11 @@ class Deployment:
         if self.follows_clock and self.keeps_nodes:
             self.paid_ms["baseline"] = self.baseline.replicas.max * (now_ms - self._bill_ms)
         if self.idle_nodes:
-            idle_ms = self.pools["burst"].idle_s * 1000
-            self.paid_ms["burst"] += sum(min(now_ms, until) - (until - idle_ms) for until in self.idle_nodes)
+            self.paid_ms["burst"] += sum(self._waited_ms(until, min(now_ms, until)) for until in self.idle_nodes)
+
+    def _waited_ms(self, until_ms: float, now_ms: float) -> float:
+        """Time up to now, of what is billed, in which a node waited empty that goes at ``until_ms``."""
+        return max(0.0, now_ms - max(self._bill_ms, until_ms - self.pools["burst"].idle_s * 1000))
 
     def _count(self, replica: Replica) -> None:
         self.preempted += replica.steps.preempted

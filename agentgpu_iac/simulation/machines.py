@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from agentgpu_iac.simulation.deployment import FOUND_AFTER_MS, Deployment
 from agentgpu_iac.simulation.mishaps import Run
+from agentgpu_iac.simulation.opening import OfficeClock, Peaks
 from agentgpu_iac.simulation.replica import Call, Replica
 from agentgpu_iac.simulation.scaler import HPA_S, SCRAPE_S, Scaler
 
@@ -67,6 +68,8 @@ class Machines:
             self._follow_the_clock(deployment)
         clock.at(self._warm_ms, lambda each: each.start_bill(self._warm_ms), deployment)
         scaler = None if scaling is None else Scaler(deployment, scaling)
+        if scaler is not None and scaling is not None and scaling.schedules and self._day is not None:
+            scaler.scheduled = self._follow_peaks(deployment, deployment.peaks(scaling), self._day)
         clock.at(0.0, self._scrape, (deployment, scaler))
         if scaler is not None:
             clock.at(HPA_S * 1000, self._scale, (deployment, scaler))
@@ -117,6 +120,30 @@ class Machines:
 
     # --- by the clock
 
+    def _follow_peaks(self, deployment: Deployment, peaks: Peaks, day: OfficeClock) -> Callable[[], int]:
+        """At each new morning, what a window of the night asked for is there or on its way; who says what is asked for now."""
+
+        def morning(deployment: Deployment) -> None:
+            wanted, since = peaks.wanted(day.minute(self._clock.now_ms))
+            for _ in range(len(_bursts(deployment)), wanted):
+                deployment.burst_starts += 1
+                self._asked_before(deployment, "burst", since, stays=False)
+
+        morning(deployment)
+        for at_ms in day.mornings(self._end_ms):
+            self._clock.at(at_ms, morning, deployment)
+        return lambda: peaks.wanted(day.minute(self._clock.now_ms))[0]
+
+    def _asked_before(self, deployment: Deployment, tier: str, since_minutes: float, *, stays: bool) -> None:
+        """A replica that was asked for so long ago, in hours that nobody simulates; one that stays is there."""
+        now_ms = self._clock.now_ms
+        asked_ms = now_ms - since_minutes * 60_000
+        on_its_node = tier == "baseline" and deployment.keeps_nodes
+        start_s = deployment.drawn_start_s(tier, on_its_node=on_its_node)
+        ready_ms = now_ms if stays else asked_ms + start_s * 1000 + FOUND_AFTER_MS
+        replica = deployment.add(tier, min(now_ms, asked_ms), ready_ms)
+        self._clock.at(max(now_ms, ready_ms), self._enter, (deployment, replica))
+
     def _follow_the_clock(self, deployment: Deployment) -> None:
         """Replicas that stay, and those of a window that is open; from then on KEDA looks, and its HPA, and each new morning."""
         hours, clock = deployment.baseline.open_hours, self._clock
@@ -131,17 +158,12 @@ class Machines:
 
     def _morning(self, deployment: Deployment) -> None:
         """What was asked for in the night is there, or on its way since then; what a window of the night had is gone."""
-        now_ms = self._clock.now_ms
         wanted, since = self._wanted(deployment)
         for replica in _of_tier(deployment, "baseline")[wanted:]:
             self._drain(deployment, replica, deployment.drain_ms(replica), node_stays=False)
         for number in range(len(_of_tier(deployment, "baseline")), wanted):
             stays = deployment.windows is not None and number < deployment.windows.outside
-            asked_ms = now_ms - since * 60_000
-            start_s = deployment.start_s("baseline", asked_ms, on_its_node=deployment.keeps_nodes)
-            ready_ms = now_ms if stays else asked_ms + start_s * 1000 + FOUND_AFTER_MS
-            replica = deployment.add("baseline", min(now_ms, asked_ms), ready_ms)
-            self._clock.at(max(now_ms, ready_ms), self._enter, (deployment, replica))
+            self._asked_before(deployment, "baseline", since, stays=stays)
 
     def _look_at_clock(self, look: tuple[Deployment, float, bool]) -> None:
         """KEDA brings the first replica and takes the last; its HPA, which a workload without replicas has not, does the rest."""

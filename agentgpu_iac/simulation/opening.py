@@ -2,7 +2,8 @@
 
 A baseline that follows a schedule (``workloads[].openHours``) has the replicas that its windows ask for, as KEDA's cron trigger
 does it: a window is active from a start until the next end (pkg/scalers/cron_scaler.go). Its starts lie ``leadS`` before the
-agents' own hours, in which sessions begin.
+agents' own hours, in which sessions begin. Burst replicas at known hours (``scaling.schedules``) are asked for by the same
+trigger.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from agentgpu_iac.plan import OpenHoursPlan, Schedule
 from agentgpu_iac.simulation.profiles import Point
+from agentgpu_iac.spec.cron import cron_values
 from agentgpu_iac.spec.hours import DAY, WEEK, apart_minutes
 
 DAY_S: Final = 36_000.0
@@ -58,12 +60,7 @@ class Windows:
 
     def wanted(self, minute: float) -> tuple[int, float]:
         """(replicas at a minute of the week, minutes for which they have been asked for; 0 outside of all windows)."""
-        found = (self.outside, 0.0)
-        for starts, ends, replicas in self._windows:
-            since = min((minute - each) % WEEK for each in starts)
-            if since <= min((minute - each) % WEEK for each in ends):
-                found = max(found, (replicas, since))
-        return found
+        return max((self.outside, 0.0), _wanted(self._windows, minute))
 
     def spans(self, hours: float) -> tuple[tuple[float, float], ...]:
         """(from, until) in seconds of ``office-day`` in which its agents' own hours are: to a minute."""
@@ -84,6 +81,40 @@ class Windows:
             if self._lead <= since <= min((minute - each) % WEEK for each in ends):
                 return True
         return False
+
+
+class Peaks:
+    """Burst replicas at known hours, on the clock of a zone. Those of days of the month have no place in an office day."""
+
+    __slots__ = ("_windows",)
+
+    def __init__(self, schedules: Sequence[Schedule], timezone: str | None) -> None:
+        """``timezone`` is that of the clock; None: the first schedule's."""
+        zone = timezone or (schedules[0].timezone if schedules else "UTC")
+        self._windows = tuple((*_window(each, zone), each.replicas) for each in schedules if is_weekly(each))
+
+    def wanted(self, minute: float) -> tuple[int, float]:
+        """(burst replicas at a minute of the week, minutes for which they have been asked for)."""
+        return _wanted(self._windows, minute)
+
+
+def is_weekly(schedule: Schedule) -> bool:
+    """Whether it is the same in each week: of any day of the month, and any month."""
+    return all(cron_values(each)[2:4] == (None, None) for each in (schedule.start, schedule.end))
+
+
+_Window = tuple[tuple[int, ...], tuple[int, ...], int]
+"""(starts, ends, replicas); the times in minutes of the week."""
+
+
+def _wanted(windows: Sequence[_Window], minute: float) -> tuple[int, float]:
+    """The most that a window asks for at a minute of the week, and since how many minutes; nothing outside of all."""
+    found = (0, 0.0)
+    for starts, ends, replicas in windows:
+        since = min((minute - each) % WEEK for each in starts)
+        if since <= min((minute - each) % WEEK for each in ends):
+            found = max(found, (replicas, since))
+    return found
 
 
 def within(points: Sequence[Point], spans: Sequence[tuple[float, float]]) -> tuple[Point, ...]:
@@ -116,7 +147,11 @@ def _window(schedule: Schedule, timezone: str) -> tuple[tuple[int, ...], tuple[i
 
 
 def _minutes(cron: str) -> tuple[int, ...]:
-    """Minutes of the week of five cron fields as ``spec.hours`` writes them."""
-    minute, hour, _, _, days = cron.split()
-    every = range(7) if days == "*" else (int(each) % 7 for each in days.split(","))
-    return tuple(day * DAY + int(hour) * 60 + int(minute) for day in every)
+    """Minutes of the week of five cron fields; the days of the month and the months are not looked at."""
+    minutes, hours, _, _, days = cron_values(cron)
+    return tuple(
+        day * DAY + hour * 60 + minute
+        for day in sorted(days if days is not None else range(7))
+        for hour in sorted(hours if hours is not None else range(24))
+        for minute in sorted(minutes if minutes is not None else range(60))
+    )

@@ -2,6 +2,7 @@
 
 The triggers' queries are the plan's; their text is PromQL, and here stands what each of them counts (``docs/scaling.md``):
 requests that run, wait and were turned away, the sessions behind them, and the KV cache, each less what the baseline takes.
+Where there is a clock, replicas at known hours are one more trigger, which asks for that number.
 Prometheus looks every ``SCRAPE_S``; KEDA brings the first replica, its HPA the others, every ``HPA_S``.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from agentgpu_iac.plan import ScalingPlan, Trigger
@@ -29,6 +31,8 @@ class Scaler:
 
     def __init__(self, deployment: Deployment, scaling: ScalingPlan) -> None:
         self._deployment = deployment
+        self.scheduled: Callable[[], int] | None = None
+        """Replicas that the hour asks for; None: there is no clock."""
         self.scaling = scaling
         self._scrapes: deque[tuple[float, float, float, int]] = deque()
         """(time, requests that run and wait, KV cache in use, turned away so far)."""
@@ -48,7 +52,8 @@ class Scaler:
 
     def wanted(self) -> float:
         """Burst replicas that the triggers ask for, before rounding; 0: none."""
-        return max((self._value(each) / each.threshold for each in self.scaling.triggers), default=0.0)
+        by_the_clock = 0.0 if self.scheduled is None else float(self.scheduled())
+        return max(by_the_clock, *(self._value(each) / each.threshold for each in self.scaling.triggers), 0.0)
 
     def _value(self, trigger: Trigger) -> float:
         if not self._scrapes:

@@ -13,7 +13,7 @@ from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.fleet import Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
 from agentgpu_iac.simulation.mishaps import NOTHING, Mishaps, Run
-from agentgpu_iac.simulation.opening import OfficeClock, Windows
+from agentgpu_iac.simulation.opening import OfficeClock, Windows, is_weekly
 from agentgpu_iac.simulation.outcome import SimulationAnswer
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings
 from agentgpu_iac.simulation.reporting import report
@@ -99,6 +99,13 @@ def _simulated(plan: Plan, *, has_clock: bool) -> tuple[list[AgentPlan], list[st
             )
         elif name in shown and hours is not None and not Windows(hours).spans(HOURS["office-day"]):
             warnings.append(f"{name}: its schedule is closed from 08:00 to 18:00 on a Monday, so nothing is sent to it")
+        scheduled = () if (scaling := workloads[-1].scaling) is None else scaling.schedules
+        if name in shown and scheduled and not has_clock:
+            warnings.append(f"{name}: this traffic has no clock, so no burst replicas come by their schedule")
+        elif name in shown and not all(map(is_weekly, scheduled)):
+            warnings.append(
+                f"{name}: an office day has no date, so burst replicas of days of the month or of months do not come by it"
+            )
         if name in shown and workloads[0].attention_data_parallel_size > 1:
             warnings.append(f"{name}: attention groups are counted as one pool of seats and cache")
     return found, warnings

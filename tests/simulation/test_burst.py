@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.mishaps import Mishaps
 from agentgpu_iac.simulation.simulate import Simulation, simulate
 from tests.simulation import fleets
@@ -90,3 +91,17 @@ def test_a_provider_that_has_no_machine_delays_a_burst():
     _, late = mishap(plan, refused_ratio=0.6)
     assert known
     assert late.refused_machines
+
+
+def test_an_empty_node_is_paid_until_it_goes(plan):
+    """Also where another replica is asked for after that; and nothing of it before the bill begins."""
+    deployment = Deployment(plan, plan.workloads, 1, shared={})
+    idle_ms = deployment.pools["burst"].idle_s * 1000
+    assert idle_ms > 0
+    deployment.end(deployment.add("burst", 0.0, 0.0), 1000.0, node_stays=True)
+    assert deployment.paid_ms["burst"] == 1000.0
+    deployment.start_bill(2000.0)
+    assert deployment.has_idle_node("burst", 3000.0)
+    deployment.start_s("burst", 1000.0 + idle_ms + 1)
+    assert deployment.paid_ms["burst"] == pytest.approx(1000.0 + idle_ms - 2000.0)
+    assert deployment.idle_nodes == []

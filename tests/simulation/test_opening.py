@@ -7,8 +7,9 @@ from functools import cache
 import pytest
 
 from agentgpu_iac.plan import OpenHoursPlan, Plan, Schedule
-from agentgpu_iac.simulation.opening import OfficeClock, Windows, within
+from agentgpu_iac.simulation.opening import OfficeClock, Peaks, Windows, within
 from agentgpu_iac.simulation.profiles import Point
+from agentgpu_iac.simulation.scaler import Scaler
 from agentgpu_iac.simulation.simulate import Simulation, simulate
 from tests.simulation import fleets
 
@@ -127,3 +128,76 @@ def test_sessions_are_cut_to_the_hours():
         Point(150, 0),
     )
     assert within(points, ()) == (Point(0, 0),)
+
+
+@cache
+def peaks(start: str, end: str, zone: str = "UTC") -> Plan:
+    """A burst tier of which two replicas are wanted in some hours."""
+    plan = fleets.burst_plan()
+    burst = plan.workloads[1]
+    assert burst.scaling is not None
+    scheduled = burst.scaling.model_copy(
+        update={"schedules": (Schedule(start=start, end=end, timezone=zone, replicas=2),)}
+    )
+    return plan.model_copy(update={"workloads": (plan.workloads[0], burst.model_copy(update={"scaling": scheduled}))})
+
+
+def burst_replicas(plan: Plan, hours: float) -> dict[float, int]:
+    (deployment,) = day(plan, hours=hours).deployments
+    return {each.at_s: each.burst_replicas for each in deployment.moments}
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """Nobody needs a burst replica but the clock."""
+    monkeypatch.setattr(Scaler, "_value", lambda *_: 0.0)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_burst_replicas_come_at_known_hours_and_go_after_them():
+    plan = peaks("0 9 * * 1-5", "0 10 * * 1-5")
+    scaling = plan.workloads[1].scaling
+    longest_s = 2 * plan.workloads[1].cold_start_s.upper.total
+    gone_s = 7200 + scaling.cooldown_s + scaling.scale_down_stabilization_s + 4 * scaling.scale_down_period_s
+    there = burst_replicas(plan, 10)
+    assert {count for at_s, count in there.items() if at_s <= 3600} == {0}
+    assert {count for at_s, count in there.items() if 3600 + longest_s <= at_s <= 7200} == {2}
+    assert {count for at_s, count in there.items() if at_s >= gone_s + 900} == {0}
+
+
+@pytest.mark.usefixtures("quiet")
+def test_burst_replicas_of_a_window_of_the_night_are_there_in_the_morning():
+    there = burst_replicas(peaks("0 6 * * *", "0 9 * * *"), 11)
+    mornings = {0: [], 36_000: []}
+    for at_s, count in there.items():
+        for begins_s, seen in mornings.items():
+            if begins_s + 60 <= at_s <= begins_s + 1800:
+                seen.append(count)
+    assert all(set(seen) == {2} for seen in mornings.values())
+
+
+def test_a_schedule_of_dates_or_traffic_without_a_clock_brings_nobody_and_says_so():
+    dated = day(peaks("0 9 1 * *", "0 10 1 * *"), hours=0.05)
+    assert any("has no date" in each for each in dated.warnings)
+    ramp = simulate(peaks("0 9 * * 1-5", "0 10 * * 1-5"), Simulation(hours=0.05))
+    assert any("no burst replicas come by their schedule" in each for each in ramp.warnings)
+
+
+def test_cron_fields_are_read_as_keda_reads_them():
+    two = (
+        Schedule(start="*/30 9-10 * * mon-fri", end="45 9,10 * * 1-5", timezone="UTC", replicas=2),
+        Schedule(start="0 8 * * 1", end="0 9 * * 1", timezone="Asia/Tokyo", replicas=5),
+    )
+    found = Peaks(two, None)
+    clock = OfficeClock(warm_ms=0.0)
+    asked = {at: found.wanted(clock.minute(at * 60_000.0)) for at in (59, 60, 104, 106, 121, 164, 166)}
+    assert asked == {
+        59: (0, 0.0),
+        60: (2, 0.0),
+        104: (2, 14.0),
+        106: (0, 0.0),
+        121: (2, 1.0),
+        164: (2, 14.0),
+        166: (0, 0.0),
+    }
+    assert Peaks(two, "Asia/Tokyo").wanted(clock.minute(0.0)) == (5, 0.0)
