@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from agentgpu_iac.catalog.marketplace import SpheronInstanceType
 from agentgpu_iac.plan.model_cache import CachedModel, FillerPlan
@@ -82,9 +84,9 @@ class NodePool(Document):
     """Unique in the plan; nodes carry it as the label ``agentgpu.dev/node-pool``."""
     tier: Tier
     """Tier of its workloads."""
-    capacity_types: tuple[CapacityType, ...]
+    capacity_types: Annotated[tuple[CapacityType, ...], Field(min_length=1)]
     """In order of preference; several in one pool are a real fallback, several pools are not."""
-    instance_types: tuple[str, ...]
+    instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
     """The provider's names: the planned one first, then those that may stand in for it, cheapest first."""
     types: tuple[NodeTypePlan, ...] = ()
     """The same with their sizes and prices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import load_plan, plan_in
 from agentgpu_iac.plan.writing import plan_text
+from agentgpu_iac.rendering.stack import stack_drafts
+from agentgpu_iac.review.blocks import plain_text
+from agentgpu_iac.review.plan_view import plan_view
 from agentgpu_iac.spec.yaml_tree import spelled
 from tests.examples import EXAMPLES
 from tests.plans import make_plan
@@ -197,3 +201,35 @@ def test_a_deployment_serves_whom_the_plan_says_that_it_serves() -> None:
     made["agents"][0]["name"] = "another"
     lacking = f"workloads[0].agents: lacks 'another', whose deployment is '{made['agents'][0]['deployment']}'"
     assert lacking in refusal(json.dumps(made))
+
+
+def _lists(part: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every list of a plan that holds something."""
+    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, value in items:
+        if isinstance(value, list) and value:
+            yield (*steps, key)
+        yield from _lists(value, (*steps, key))
+
+
+@pytest.mark.parametrize("path", [EXAMPLES[0], EXAMPLES[-1]], ids=lambda path: path.stem)
+def test_a_list_that_is_empty_is_refused_or_does_no_harm(path: Path) -> None:
+    made = document(example(path).plan)
+    places = {tuple(step for step in steps if isinstance(step, str)): steps for steps in _lists(made)}
+    for steps in places.values():
+        emptied = copy.deepcopy(made)
+        at: Any = emptied
+        for step in steps[:-1]:
+            at = at[step]
+        at[steps[-1]] = []
+        with contextlib.suppress(BadInput):
+            plan = plan_in(json.dumps(emptied).encode(), "plan.json")
+            assert plan is not None
+            assert plain_text(plan_view(plan, "plan.json"))
+            assert stack_drafts(plan)
+
+
+def test_a_pool_of_no_machines_is_refused() -> None:
+    made = document()
+    made["nodePools"][0]["instanceTypes"] = []
+    assert "nodePools[0].instanceTypes" in refusal(json.dumps(made))
