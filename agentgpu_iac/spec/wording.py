@@ -16,10 +16,11 @@ from pydantic_core import ErrorDetails
 from agentgpu_iac.characters import character_name
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model import AgentStack
+from agentgpu_iac.spec.model import Agent, AgentStack, StackSpec
 from agentgpu_iac.spec.scalars import meaning_of, shown
 from agentgpu_iac.spec.shape import document_at, fields_of, parts_of, words_at
 from agentgpu_iac.spec.vocabulary import TARGET_MEANINGS
+from agentgpu_iac.spec.words_of_others import meant_by
 from agentgpu_iac.spec.yaml_tree import ListNode, MapNode, Node, ScalarNode, Steps
 
 WHOLE_NUMBER = "a whole number"
@@ -244,14 +245,13 @@ def _unknown_key(steps: Steps, root: type[Document]) -> Wording:
 
 _SHORTEST_BEGINNING: Final = 4
 """Letters of a key of which a longer one is thought, such as ``budget`` of ``budgetUsdPerMonth``."""
-_CARDS: Final = "which cards may be used stands in spec.accelerators.allow, and how many is planned"
-_ACCELERATOR_WORDS: Final = dict.fromkeys(("gpu", "gpus", "gputype", "card", "cards", "accelerator"), _CARDS)
-"""Keys by which other tools ask for accelerators."""
 
 
 @lru_cache(maxsize=4096)
 def _key_hint(document: type[Document], key: str) -> str:
-    """The nearest key here; or the part of the document that the key belongs in; or all the keys there are."""
+    """The key in its right spelling; or the part of the document that it belongs in; or where a spec says what another tool's
+    key says; or the nearest key; or all the keys there are.
+    """
     folded = key.replace("_", "").replace("-", "").casefold()
     for own in fields_of(document):
         if own.casefold() == folded:
@@ -260,7 +260,7 @@ def _key_hint(document: type[Document], key: str) -> str:
         for inner in fields_of(part):
             if inner.casefold() == folded:
                 return f"{inner!r} belongs under {name!r}"
-    if meant := _ACCELERATOR_WORDS.get(folded):
+    if document in (StackSpec, Agent) and (meant := meant_by(folded)):
         return meant
     longer = [
         (inner, name)
