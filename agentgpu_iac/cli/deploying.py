@@ -291,8 +291,12 @@ class _Run:
         return (*blocks, *(() if report is None else status_view(report)))
 
     def _overlay(self, plan: Plan) -> str | None:
-        """What of the rendered tree Pulumi applies on EKS; elsewhere the tree says."""
-        return (self.stack.setting("agentgpu:nodes") or "node-groups") if plan.target == "eks" else None
+        """What of the rendered tree Pulumi applies where it makes the cluster; elsewhere the tree says."""
+        from agentgpu_iac.targets import TARGETS
+
+        return (
+            (self.stack.setting("agentgpu:nodes") or "node-groups") if TARGETS[plan.target].can.makes_cluster else None
+        )
 
 
 def _stopping(times: int) -> None:

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,10 @@ MEASURED = model.Calibration(
     accelerator="l40s", model=None, overhead_ratio=1.1, ttft_ratio=1.1, tpot_ratio=1.1, source="a test"
 )
 
+ENDPOINT = model.EndpointPrice(
+    seller="acme", accelerator="l40s", usd_per_accelerator_hour=Decimal(1), date="2026-08-01", source="a test"
+)
+
 
 @contextmanager
 def recorded() -> Iterator[set[tuple[str, str]]]:
@@ -169,7 +174,7 @@ def recorded() -> Iterator[set[tuple[str, str]]]:
 def read() -> set[tuple[str, str]]:
     """What is read by plans and calculators."""
     with recorded() as seen:
-        own = dataclasses.replace(packaged.rows_in(FROZEN), calibrations=(MEASURED,))
+        own = dataclasses.replace(packaged.rows_in(FROZEN), calibrations=(MEASURED,), endpoint_prices=(ENDPOINT,))
         small, whole = catalog_of(own), catalog_of(packaged.packaged_rows())
         for stack, target in PLANNED:
             make_plan(loaded(stack, target), small)

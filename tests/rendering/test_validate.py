@@ -107,8 +107,8 @@ def test_machines_files_are_checked_without_a_version_of_kubernetes() -> None:
         ("cloud-init.yaml", ("content: H4sI", "content: H4sJ"), "is not gz+b64"),
         (
             "cloud-init.yaml",
-            ("vm.max_map_count", "vm.min_map_count"),
-            "is not what 'hosts/demo-baseline/sysctl.conf' holds",
+            ("OnBootSec=60", "OnBootSec=61"),
+            "is not what 'hosts/demo-baseline/agentgpu-health.timer' holds",
         ),
         ("prometheus.yml", ("global:", "global: ["), "is not YAML"),
     ],
