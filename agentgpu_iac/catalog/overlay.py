@@ -259,11 +259,15 @@ def _dangling(rows: Rows, own: CatalogOverlay) -> Iterator[tuple[Steps, str, str
         except NoAcceleratorError as reason:
             yield ("instanceTypes", index, "gpu"), str(reason), "give the id of an accelerator", "accelerators"
     accelerators = [row.id for row in rows.accelerators]
-    for key, named in (("calibrations", own.calibrations), ("endpointPrices", own.endpoint_prices)):
-        for index, row in enumerate(named):
-            if row.accelerator not in accelerators:
-                hint = did_you_mean(row.accelerator, accelerators)
-                yield (key, index, "accelerator"), f"there is no accelerator {row.accelerator!r}", hint, "accelerators"
+    named = {
+        "calibrations": [row.accelerator for row in own.calibrations],
+        "endpointPrices": [row.accelerator for row in own.endpoint_prices],
+    }
+    for key, names in named.items():
+        for index, name in enumerate(names):
+            if name not in accelerators:
+                hint = did_you_mean(name, accelerators)
+                yield (key, index, "accelerator"), f"there is no accelerator {name!r}", hint, "accelerators"
     machines = {_machine(row) for row in rows.instance_types}
     for index, price in enumerate(own.prices):
         if (price.provider, price.instance_type) not in machines:
