@@ -157,8 +157,6 @@ class AgentCost(Document):
     usd_per_month: Money
     """Its part of the baseline and of the expected burst hours: of nodes that several deployments are on, by the
     accelerators that are taken there; of a deployment that serves several agents by ``agents[].loadRatio``."""
-    burst_usd_per_month: Money
-    """Of that, the burst tier in the expected burst hours."""
     asked_per_month: float | None
     """Conversations in 30 days of ``traffic.conversationsPerDay``, or requests of a model that generates nothing in 720 h
     of ``requests.perS``; null: the spec does not say how many."""
@@ -166,6 +164,8 @@ class AgentCost(Document):
     """What is counted."""
     usd_per_1000: Money | None
     """Of a thousand of those; null where their number is not known."""
+    burst_usd_per_month: Money = Decimal(0)
+    """Of ``usdPerMonth`` the burst tier, in the expected burst hours; 0 in plans of before."""
 
 
 class CallCost(Document):
@@ -201,15 +201,15 @@ class CallCost(Document):
     """How many a day cost as much when called as the planned nodes do; null: the warm replicas do not carry so many."""
     carried_per_day: float | None
     """How many a day the warm replicas carry if they come evenly; null: it is not predicted."""
-    hybrid_asked_per_month: float | None
-    """How many a month would be called in a hybrid, where the planned baseline answers normal load and a peak's excess is
-    called, in the expected burst hours; null: the agent has no burst tier."""
-    hybrid_usd_per_month: Money | None
-    """The agent's part of the baseline, and those calls; null: likewise."""
     price_date: str
     """When the price was read."""
     price_source: str
     """Where it is from."""
+    hybrid_asked_per_month: float | None = None
+    """How many a month would be called in a hybrid, where the planned baseline answers normal load and a peak's excess is
+    called, in the expected burst hours; null: the agent has no burst tier."""
+    hybrid_usd_per_month: Money | None = None
+    """The agent's part of the baseline, and those calls; null: likewise."""
 
 
 class EndpointCost(Document):

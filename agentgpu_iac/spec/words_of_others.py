@@ -34,7 +34,7 @@ _MEANT: Final[Mapping[str, Sequence[str]]] = {
     "requests.perS": ["rps", "qps", "load", "rate", "throughput", "requestsPerSecond", "volume"],
     "engine and engineVersion choose the image, and spec.pins fixes it": ["image", "tag"],
     "what a month may cost stands in spec.capacity.budgetUsdPerMonth; latencies have ttftMs, tpotMs and e2eMs": (
-        ["budget", "budgets", "cost", "maxCost"]
+        ["budgets", "cost", "maxCost"]
     ),
     "how long it is stands in conversation.systemPromptTokens; the text itself is your framework's": (
         ["prompt", "systemPrompt", "instructions"]

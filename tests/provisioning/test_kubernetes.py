@@ -139,7 +139,8 @@ def test_a_context_that_the_kubeconfig_does_not_have(tmp_path: Path, content: st
     assert f"agentgpu:context: there is no context 'productoin' in {kubeconfig} ({hint})" in fault
 
 
-def test_settings_come_from_the_pulumi_stack() -> None:
+def test_settings_come_from_the_pulumi_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi, "get_root_directory", lambda: ".")
     pulumi.runtime.set_all_config(
         {
             "agentgpu:kubeconfig": "~/.kube/prod",
