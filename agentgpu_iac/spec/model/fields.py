@@ -12,7 +12,7 @@ MAX_COUNT = 10**9
 """Counts above this are a slip of the keyboard, not a plan."""
 
 MOST_AGENTS = 1_000
-"""Agents of one stack. 1,000 of four models are planned in 32 s of a busy core with 400 MiB; before, 300 with replicas of their
+"""Agents of one stack. 1,000 of four models are planned in 26 s on one core with 310 MiB; before, 300 with replicas of their
 own took 37 s and 501 MiB. Somebody waits for that, and every machine has it; of ten times as many nothing was tried."""
 MOST_LISTED = 1_000
 """Items of any list but that of the agents, which has a limit of its own: more than anybody writes, and what is still planned and
