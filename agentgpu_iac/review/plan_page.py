@@ -255,7 +255,7 @@ def _money(plan: Plan) -> Iterator[str]:
     if cost.dearest_baseline_usd_per_month not in (None, cost.baseline_usd_per_month):
         yield f"At the dearest machines that may stand in: USD {cost.dearest_baseline_usd_per_month:,.2f} a month."
     dearest = sorted(cost.by_agent, key=lambda each: -each.usd_per_month)
-    if len(dearest) > 1:
+    if len(dearest) > 1 and dearest[0].usd_per_month:
         parts = [f"{each.agent} {each.usd_per_month:,.2f}" for each in dearest[:_SHOWN_AGENTS]]
         more = len(dearest) - len(parts)
         yield f"By agent, USD a month: {', '.join(parts)}{f' and {more} more' if more else ''}."
@@ -269,7 +269,7 @@ def _money(plan: Plan) -> Iterator[str]:
         unknown = f", and {rest} items not known" if rest else ""
         yield f"Not counted: USD {cost.beside_usd_per_month:,.2f} a month beside the nodes{unknown}."
     dearer = [other for other in cost.alternatives if other.agent is not None and other.delta_usd_per_month >= 0]
-    if dearer:
+    if dearer and cost.expected_usd_per_month:
         nearest = min(dearer, key=lambda other: other.delta_usd_per_month)
         yield (
             f"Next choice: {nearest.agent} on {nearest.description}, USD {nearest.delta_usd_per_month:+,.2f} a month."

@@ -119,3 +119,14 @@ def test_every_view_asks_one_place() -> None:
         if re.search(r"\{pool\.(provider|region)\}|join\(pool\.capacity_types\)", line)
     ]
     assert {name for name, _ in found} <= {"account.py", "stack.py"}, found
+
+
+def test_machines_that_cost_nothing_have_no_sums_of_money() -> None:
+    two = AGENT % 10 + "    - {name: coder, model: Qwen/Qwen3-8B, thinking: off, sessions: {concurrent: 10}}\n"
+    free, paid = (
+        plain_text(plan_page(make_plan(load_text(HEAD + lines + two, "s.yaml"), CATALOG), "s.yaml"))
+        for lines in (SPECS["a place of yours"], SPECS["a cluster"])
+    )
+    assert "By agent, USD a month" in paid
+    assert "By agent, USD a month" not in free
+    assert "Next choice" not in free
