@@ -19,11 +19,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.marketplace import SpheronInstanceType
-from agentgpu_iac.errors import OutsideFailure
+from agentgpu_iac.errors import BadInput, Fault, OutsideFailure
+from agentgpu_iac.provisioning.faults import CONFIGURATION
 from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
+from agentgpu_iac.spec.addresses import keeps_secrets
 from agentgpu_iac.spec.document import camel
 
 URL: Final = "https://app.spheron.ai"
+ADDRESS_FAULT: Final = Fault(
+    source=CONFIGURATION,
+    path="agentgpu:spheronUrl",
+    message="is no address to which a key may be sent, so it is not repeated",
+    hint="write https://, a host and no user; http:// is for this machine alone",
+)
+"""Of an address of the API that ``keeps_secrets`` refuses."""
 USER_AGENT: Final = f"agentgpu-iac/{__version__}"
 """The API answers 403 to the default agents of libraries."""
 
@@ -265,7 +274,13 @@ class Spheron:
         budgets: Budgets = PROCESS_BUDGETS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Make a client. Without a key it can read the offers, which are public."""
+        """Make a client. Without a key it can read the offers, which are public.
+
+        Raises:
+            BadInput: a key is to be sent to an address where others could read it.
+        """
+        if key is not None and not keeps_secrets(url):
+            raise BadInput((ADDRESS_FAULT,))
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"

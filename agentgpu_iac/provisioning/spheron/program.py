@@ -27,7 +27,7 @@ from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
-from agentgpu_iac.provisioning.spheron.client import URL, CloudInit
+from agentgpu_iac.provisioning.spheron.client import ADDRESS_FAULT, URL, CloudInit
 from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_init, secret_file, with_files, with_front
 from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named, files_for
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
@@ -344,12 +344,7 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
 def setting_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
     """Settings that are missing or wrong."""
     if not keeps_secrets(settings.url):
-        yield Fault(
-            source=CONFIGURATION,
-            path="agentgpu:spheronUrl",
-            message="is no address to which a key may be sent, so it is not repeated",
-            hint="write https://, a host and no user; http:// is for this machine alone",
-        )
+        yield ADDRESS_FAULT
     for key in settings.in_clear:
         yield Fault(
             source=CONFIGURATION,

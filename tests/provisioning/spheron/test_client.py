@@ -7,12 +7,14 @@ import threading
 import httpx
 import pytest
 
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.provisioning.spheron.client import (
     POLL_S,
     CreateRequest,
     NoAnswer,
     RateLimited,
     Refused,
+    Spheron,
     SpheronError,
 )
 from agentgpu_iac.provisioning.spheron.clock import Clock
@@ -245,3 +247,12 @@ def test_bodies_of_creates_are_as_the_api_wants_them() -> None:
             },
         }
     ]
+
+
+@pytest.mark.parametrize("url", ["http://app.example.org", "https://me@app.example.org", "ftp://app.example.org"])
+def test_a_key_is_given_to_no_address_where_others_could_read_it(url: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Spheron(key="sp-key", url=url)
+    assert str(caught.value).startswith("configuration of the Pulumi stack: agentgpu:spheronUrl: is no address")
+    assert url not in str(caught.value)
+    Spheron(key="sp-key", url="http://127.0.0.1:8080").close()
