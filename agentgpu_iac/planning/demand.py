@@ -165,6 +165,11 @@ class Demand:
         return max(member.agent.conversation.turns * member.shape.requests_per_turn for member in self.served)
 
     @property
+    def turns_per_asked(self) -> int:
+        """Turns of one conversation; 1 where requests are counted, since nothing is generated."""
+        return 1 if self.load is not None else self.agent.conversation.turns
+
+    @property
     def normal_ratio(self) -> float:
         """Normal load over the peak."""
         if self.load is not None:

@@ -231,3 +231,11 @@ def test_a_break_even_that_is_not_carried_says_so() -> None:
     assert "do not carry" in entry.result
     (carried,) = (entry for entry in found.ledger if entry.name == "carriedPerDay")
     assert entry.value > carried.value
+
+
+@pytest.mark.parametrize(("outside", "always_up"), [(0, False), (1, True)])
+def test_an_endpoint_is_up_while_its_agents_run(outside: int, always_up: bool) -> None:
+    nightly = {"windows": [{"days": "mon-sun", "opens": "01:00", "closes": "05:00"}], "replicasOutside": outside}
+    (found,) = renting(endpoint("acme", "small-40", "1.50"), schedule=nightly).cost.endpoints
+    assert found.accelerators == 1
+    assert found.accelerator_hours == 720 if always_up else 120 <= found.accelerator_hours < 240

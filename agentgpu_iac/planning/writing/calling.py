@@ -57,7 +57,7 @@ class Tokens:
 
 def tokens_of(demand: Demand) -> Tokens:
     """The tokens of one conversation of an agent, or of one request."""
-    shape, turns = demand.shape, 1 if demand.load is not None else demand.agent.conversation.turns
+    shape, turns = demand.shape, demand.turns_per_asked
     requests = turns * shape.requests_per_turn
     return Tokens(
         new=requests * shape.new_tokens_per_request,
@@ -179,7 +179,7 @@ def beyond_normal(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]],
         served.name: Beyond(
             turns_per_s=served.turns_per_s,
             turns_per_s_peak=served.turns_per_s_peak,
-            turns=1 if served.load is not None else served.agent.conversation.turns,
+            turns=served.turns_per_asked,
             hours=float(pool.other_hours(terms.burst_hours)),
         )
         for member in placed
@@ -247,9 +247,14 @@ def _accelerators(option: Option, tier: Tier) -> int:
 
 
 def _accelerator_hours(option: Option, terms: Terms) -> Decimal:
-    month = Decimal(HOURS_PER_MONTH) if option.open is None else option.open.hours
-    burst = min(terms.burst_hours, month)
-    return month * _accelerators(option, "baseline") + burst * _accelerators(option, "burst")
+    """Of a month: the warm ones by the deployment's hours, those of a peak in the expected burst hours of these."""
+    warm, month = _accelerators(option, "baseline"), Decimal(HOURS_PER_MONTH)
+    if option.open is None:
+        hours = month * warm
+    else:
+        month = option.open.hours
+        hours = option.open.node_hours(warm, option.candidates[0].accelerators_per_replica)
+    return hours + min(terms.burst_hours, month) * _accelerators(option, "burst")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

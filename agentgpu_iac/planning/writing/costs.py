@@ -236,8 +236,7 @@ def _asked_per_month(demand: Demand) -> float | None:
 
 def _work_per_month(demand: Demand) -> float:
     """Conversations, or requests of a model that generates nothing, that its work is made of."""
-    each = demand.agent.conversation.turns if demand.load is None else 1
-    return demand.turns_per_s / each * work_seconds(demand.agent) * windows_per_month(demand.agent)
+    return demand.turns_per_s / demand.turns_per_asked * work_seconds(demand.agent) * windows_per_month(demand.agent)
 
 
 def part_of(member: Placed, pools: Iterable[Pool], terms: Terms) -> Decimal:
