@@ -251,9 +251,22 @@ def young(running: ControlPlane, made: Tree, settled: tuple[str, str]) -> Iterat
     running.until("the burst is over", lambda: not pods_of(running, made, workload))
 
 
+def stands(running: ControlPlane, node: str) -> bool:
+    """Whether a machine is there: its node is, and says that it is ready. Karpenter drains no node that does not say so."""
+    try:
+        return condition(node_named(running, node), "Ready") == "True"
+    except Refused as refused:
+        if refused.code == 404:
+            return False
+        raise
+
+
 def interrupt(running: ControlPlane, pod: Object) -> None:
     """What Karpenter's part for AWS does with a spot interruption notice."""
-    running.delete(f"{CLAIMS}/{claim_of(running, pod['spec']['nodeName'])}")
+    node = pod["spec"]["nodeName"]
+    claim = claim_of(running, node)
+    running.until(f"{node} is ready", lambda: stands(running, node))
+    running.delete(f"{CLAIMS}/{claim}")
 
 
 def test_a_young_pod_on_spot_drains_when_it_is_interrupted(
@@ -265,15 +278,31 @@ def test_a_young_pod_on_spot_drains_when_it_is_interrupted(
     running.until("the pod is told to go", lambda: going(running, made, pod["metadata"]["name"]))
 
 
+def stays(running: ControlPlane, made: Tree, pod: Object) -> bool:
+    """Whether a pod is left alone for as long as Karpenter drains its node. No, if the machine went meanwhile."""
+    until_s = time.monotonic() + QUIET_S
+    while time.monotonic() < until_s:
+        told_to_go = going(running, made, pod["metadata"]["name"])
+        if not stands(running, pod["spec"]["nodeName"]):
+            return False
+        assert not told_to_go, running.unrest()
+        time.sleep(0.5)
+    return True
+
+
 def test_with_the_annotation_it_would_stay_until_the_machine_is_gone(
     running: ControlPlane, made: Tree, young: Callable[..., Object]
 ) -> None:
-    pod = young({ANNOTATION: "10m"})
-    assert ANNOTATION in pod["metadata"]["annotations"]
-    interrupt(running, pod)
-    time.sleep(QUIET_S)
-    assert not going(running, made, pod["metadata"]["name"])
-    running.request("DELETE", f"/api/v1/namespaces/{made.plan.stack}/pods/{pod['metadata']['name']}")
+    """A node that misses its heartbeat, as on a busy machine, is taken for gone with its machine: then another one is tried."""
+    for _ in range(3):
+        pod = young({ANNOTATION: "10m"})
+        assert ANNOTATION in pod["metadata"]["annotations"]
+        interrupt(running, pod)
+        stayed = stays(running, made, pod)
+        running.request("DELETE", f"/api/v1/namespaces/{made.plan.stack}/pods/{pod['metadata']['name']}")
+        if stayed:
+            return
+    raise AssertionError(f"no machine stood for {QUIET_S} s\n{running.unrest()}")
 
 
 def test_a_rollout_of_the_only_replica_gets_a_node_and_leaves_no_gap(
