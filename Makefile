@@ -61,11 +61,11 @@ tools: ## Build the real components that the end-to-end tests run (Go 1.26, carg
 	$(PYTHON) tools/install.py
 
 e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
-	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/engine --ignore=tests/e2e/pulumi
-	$(BIN)/python -m pytest tests/e2e/engine --durations=10  # one process: its modules share the engines
+	$(BIN)/python tools/twice.py tests/e2e -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/engine --ignore=tests/e2e/pulumi
+	$(BIN)/python tools/twice.py tests/e2e/engine --durations=10  # one process: its modules share the engines
 
 e2e-pulumi: $(VENV)/.dev ## Try pulumi up on the real CLI, engine and providers, with doubles of the clouds (needs make tools)
-	$(BIN)/python -m pytest tests/e2e/pulumi -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/pulumi/project
+	$(BIN)/python tools/twice.py tests/e2e/pulumi -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/pulumi/project
 
 e2e-project: $(VENV)/.dev ## Try a project of its own, from the wheel, on the real engine (ten minutes; not in CI yet)
 	$(BIN)/python -m pytest tests/e2e/pulumi/project --durations=10
