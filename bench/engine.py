@@ -1,23 +1,29 @@
 """A real vLLM and its simulation under the very same arrivals: what callers wait for, and how often they are turned away.
 
-    python -m bench.engine          direct scenes, and one behind a real NGINX (about five minutes, on two idle cores)
-    python -m bench.engine NAME ... those scenes
+    python -m bench.engine                  direct scenes, and one behind a real NGINX (20 minutes, on two idle cores)
+    python -m bench.engine --runs 1 NAME ...  those scenes, once
 
 The engine is the CPU build that ``tests/e2e/engine`` uses, with a tiny model, and started with the arguments that a plan renders;
 its prefix cache is off unless a scene says so. Its step times are measured alone, by requests, and stand in the plan's
 ``stepTimes`` when it is simulated: so what is compared is the simulator's queue, batch and admission, not the step model. It
 computes on one core, the last; its server and the callers have the others.
+
+A queue near its limit is a lottery: with steps 1 % shorter or longer the same callers wait a fifth less or more at the median of
+a scene. So each scene is played several times, with other callers each time, and each of these is simulated with steps as they
+were measured and a little shorter and longer. All requests together are compared; the least and most of one simulation stand
+beside.
 """
 
 from __future__ import annotations
 
+import argparse
 import copy
 import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +32,18 @@ from random import Random
 import httpx
 
 from agentgpu_iac.plan import Plan
-from bench.engine_client import Answers, Caller, Client, Simulated, Turn, at, bursts, simulated
+from bench.engine_client import (
+    Answers,
+    Caller,
+    Client,
+    Simulated,
+    Turn,
+    at,
+    bursts,
+    simulated,
+    together,
+    together_simulated,
+)
 from bench.engine_steps import Crowd, Measured, in_a_crowd, measured, with_steps
 from tests.e2e.engine.pods import EnginePod, engine_pods
 from tests.e2e.engine.serving import KV_CACHE_GIB, Engine
@@ -53,29 +70,31 @@ spec:
 """
 PROMPTS = (128, 300, 480)
 CONTEXTS = (64, 400)
+NEARLY = (0.98, 0.99, 1.0, 1.01, 1.02)
+"""Times that steps are taken as long as measured: within what two measurements of them differ by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """What callers do."""
 
-    callers: Callable[[float], list[Caller]]
-    """By the requests a second that the engine can answer."""
+    callers: Callable[[float, int], list[Caller]]
+    """By the requests a second that the engine can answer, and the number of the run."""
     tries: int
     has_router: bool = False
     """A real NGINX stands before the engine, as rendered."""
 
 
-def open_load(per_s: float) -> list[Caller]:
+def open_load(per_s: float, run: int) -> list[Caller]:
     """Programs that do not wait for answers: half of what the engine can do, and every 15 s twice as much for 3 s."""
-    chance = Random("open")
+    chance = Random(f"open/{run}")
     times = bursts(chance, seconds=60.0, calm_per_s=0.5 * per_s, burst_per_s=2.0 * per_s, every_s=15.0, for_s=3.0)
     return [Caller(begins_s=each, turns=(_turn(chance),)) for each in times]
 
 
-def closed_load(per_s: float) -> list[Caller]:
+def closed_load(per_s: float, run: int) -> list[Caller]:
     """Users who think between their requests; three of them for each seat."""
-    chance = Random("closed")
+    chance = Random(f"closed/{run}")
     users = 3 * SEATS
     think_s = 0.8 * users / per_s - 1.5
     return [
@@ -129,25 +148,40 @@ def answers_per_s(plan: Plan) -> float:
     return 1000 / (output * decode_ms / SEATS + prompt * speed.prompt_ms_per_token)
 
 
-def print_scene(name: str, real: Answers, found: Simulated) -> None:
-    """Real, simulated, and the part by which they differ."""
-    print(f"{name}: {len(real.ttft_ms)} answered (simulated {found.answered})")
-    rows = (
-        ("TTFT p50 ms", at(real.ttft_ms, 50), found.ttft_ms[0]),
-        ("TTFT p99 ms", at(real.ttft_ms, 99), found.ttft_ms[1]),
-        ("TPOT p50 ms", at(real.tpot_ms, 50), found.tpot_ms[0]),
-        ("TPOT p99 ms", at(real.tpot_ms, 99), found.tpot_ms[1]),
-        ("503", float(real.refusals), float(found.refusals)),
-        ("of them late", float(real.late_refusals), 0.0),
-        ("given up", float(real.given_up), float(found.given_up)),
-    )
-    for label, seen, expected in rows:
-        off = f"{expected / seen - 1:+.1%}" if seen else "-"
-        print(f"  {label:12} {seen:10,.1f} {expected:10,.1f} {off:>8}", flush=True)
+Row = tuple[str, Callable[[Answers], float], Callable[[Simulated], float]]
+ROWS: tuple[Row, ...] = (
+    ("TTFT p50 ms", lambda real: at(real.ttft_ms, 50), lambda found: found.ttft.at(50) or 0.0),
+    ("TTFT p99 ms", lambda real: at(real.ttft_ms, 99), lambda found: found.ttft.at(99) or 0.0),
+    ("TPOT p50 ms", lambda real: at(real.tpot_ms, 50), lambda found: found.tpot.at(50) or 0.0),
+    ("TPOT p99 ms", lambda real: at(real.tpot_ms, 99), lambda found: found.tpot.at(99) or 0.0),
+    ("503", lambda real: real.refusals, lambda found: found.refusals),
+    ("given up", lambda real: real.given_up, lambda found: found.given_up),
+    ("answered", lambda real: len(real.ttft_ms), lambda found: found.answered),
+)
 
 
-def main(names: list[str]) -> None:
+def print_scene(name: str, real: Sequence[Answers], found: Sequence[Simulated]) -> None:
+    """Real and simulated, all runs together, the part by which they differ, and the least and most of one simulation."""
+    per_run = len(found) / len(real)
+    print(f"{name}: {len(real)} runs, {len(found)} simulations")
+    seen, expected = together(real), together_simulated(found)
+    for label, of_real, of_found in ROWS:
+        counts = isinstance(of_real(seen), int)
+        one, other = float(of_real(seen)), of_found(expected) / (per_run if counts else 1)
+        runs = " ".join(f"{of_real(each):,.0f}" for each in real)
+        singles = [of_found(each) for each in found]
+        off = f"{other / one - 1:+.1%}" if one else "-"
+        spread = f"runs {runs}; one simulation {min(singles):,.0f} to {max(singles):,.0f}"
+        print(f"  {label:12} {one:10,.1f} {other:10,.1f} {off:>8}   {spread}", flush=True)
+    print(f"  of the 503 {seen.late_refusals} stood in a stream that had begun", flush=True)
+
+
+def main(words: list[str]) -> None:
     """Start the engine, measure its steps, and play the scenes."""
+    parser = argparse.ArgumentParser(prog="python -m bench.engine")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(SCENES)}")
+    asked = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         plan, models = tiny_plan(folder, STACK, {"tiny": (8, 4)})
@@ -156,31 +190,38 @@ def main(names: list[str]) -> None:
         try:
             while not engine.is_ready():
                 time.sleep(0.2)
-            play(plan, engine, names or list(SCENES))
+            play(plan, engine, asked.names or list(SCENES), asked.runs)
         finally:
             engine.terminate()
             engine.stop()
 
 
-def play(plan: Plan, engine: Engine, names: list[str]) -> None:
-    """Measure the steps before and after each scene, and play it."""
+def play(plan: Plan, engine: Engine, names: list[str], runs: int) -> None:
+    """Play each scene so many times, and measure the steps before and after each of them."""
     before = measured(engine, SEATS, PROMPTS, CONTEXTS)
     for name in names:
         scene = SCENES[name]
         one = one_engine(plan, has_router=scene.has_router)
-        callers = scene.callers(answers_per_s(with_steps(one, before)[0]))
-        with address(plan, engine, has_router=scene.has_router) as url:
-            client = Client(url, engine.model, tries=scene.tries)
-            crowd = Crowd(engine.process.pid)
-            real = client.run(callers)
-            crowding = crowd.ratio()
-        after = measured(engine, SEATS, PROMPTS, CONTEXTS)
-        fed, off = with_steps(one, in_a_crowd(before, after, crowding))
-        print_steps(before, after, off)
-        crowds = " ".join(f"{each - 1:.1%}" for each in (before.crowding, crowding, after.crowding))
-        print(f"  waiting for a core, before, meanwhile and after: {crowds} of the time that it computes")
-        print_scene(name, real, simulated(fed, callers, tries=scene.tries))
-        before = after
+        real: list[Answers] = []
+        found: list[Simulated] = []
+        for run in range(runs):
+            callers = scene.callers(answers_per_s(with_steps(one, before)[0]), run)
+            with address(plan, engine, has_router=scene.has_router) as url:
+                client = Client(url, engine.model, tries=scene.tries)
+                crowd = Crowd(engine.process.pid)
+                real.append(client.run(callers))
+                crowding = crowd.ratio()
+            after = measured(engine, SEATS, PROMPTS, CONTEXTS)
+            print_steps(before, after, with_steps(one, in_a_crowd(before, after, crowding))[1])
+            crowds = " ".join(f"{each - 1:.1%}" for each in (before.crowding, crowding, after.crowding))
+            print(
+                f"  waiting for a core, before, meanwhile and after: {crowds} of the time that it computes", flush=True
+            )
+            for part in NEARLY:
+                fed, _ = with_steps(one, in_a_crowd(before, after, crowding * part))
+                found.append(simulated(fed, callers, tries=scene.tries))
+            before = after
+        print_scene(name, real, found)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from agentgpu_iac.simulation.fleet import Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
 from agentgpu_iac.simulation.mishaps import Mishaps, Run
 from agentgpu_iac.simulation.sessions import Ask, Session
-from agentgpu_iac.simulation.sketch import merged
+from agentgpu_iac.simulation.sketch import Sketch, merged
 
 _BACKOFF_S = 0.5
 """First wait of the OpenAI and Anthropic SDKs; it doubles. What a server asks for comes first."""
@@ -64,6 +64,19 @@ class Answers:
     """Of these, those that stood in a stream that had begun with 200: requests that came within the same moment."""
     given_up: int = 0
     """Requests that no try was answered of."""
+
+
+def together(answers: Sequence[Answers]) -> Answers:
+    """Several runs as one."""
+    whole = Answers()
+    for each in answers:
+        whole.ttft_ms += each.ttft_ms
+        whole.tpot_ms += each.tpot_ms
+        whole.gaps_ms += each.gaps_ms
+        whole.refusals += each.refusals
+        whole.late_refusals += each.late_refusals
+        whole.given_up += each.given_up
+    return whole
 
 
 def at(values: Sequence[float], percent: float) -> float:
@@ -148,8 +161,8 @@ class Client:
                 return float(answer.headers.get("retry-after", 0))
             answer.raise_for_status()
             async for piece in answer.aiter_raw():
-                times += [time.perf_counter()] * piece.count(b"data: {")
-                text += piece
+                text += piece  # which may end in the middle of a token's first bytes
+                times += [time.perf_counter()] * (text.count(b"data: {") - len(times))
         if b'"code": 503' in text:
             self.answers.late_refusals += 1
             return 0.0
@@ -171,12 +184,23 @@ class Client:
 class Simulated:
     """The same as ``Answers``, of a simulated engine."""
 
-    ttft_ms: tuple[float, float]
-    """At p50 and p99."""
-    tpot_ms: tuple[float, float]
+    ttft: Sketch
+    """In ms."""
+    tpot: Sketch
     refusals: int
     given_up: int
     answered: int
+
+
+def together_simulated(found: Sequence[Simulated]) -> Simulated:
+    """Several simulations as one."""
+    return Simulated(
+        ttft=merged(each.ttft for each in found),
+        tpot=merged(each.tpot for each in found),
+        refusals=sum(each.refusals for each in found),
+        given_up=sum(each.given_up for each in found),
+        answered=sum(each.answered for each in found),
+    )
 
 
 def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simulated:
@@ -198,8 +222,8 @@ def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simul
         for wanted in ("ttft", "tpot")
     )
     return Simulated(
-        ttft_ms=(ttft.at(50) or 0.0, ttft.at(99) or 0.0),
-        tpot_ms=(tpot.at(50) or 0.0, tpot.at(99) or 0.0),
+        ttft=ttft,
+        tpot=tpot,
         refusals=measures.retried + measures.refused,
         given_up=measures.refused,
         answered=measures.answered,

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from bench.engine_client import Caller, Turn, at, bursts, simulated
+from bench.engine_client import Answers, Caller, Turn, at, bursts, simulated, together, together_simulated
 from bench.engine_steps import Measured, Step, in_a_crowd, with_steps
 from tests.simulation import fleets
 
@@ -60,13 +60,25 @@ def test_a_caller_waits_for_an_answer_and_a_full_engine_turns_away():
     turn = Turn(prompt_tokens=100, output_tokens=11, pause_s=1.0)
     alone = simulated(plan, [Caller(begins_s=0.0, turns=(turn, turn))])
     assert (alone.answered, alone.refusals) == (2, 0)
-    assert alone.ttft_ms[0] == pytest.approx(WAY + SERVER + made_step(0, 0.0, 100).ms, rel=0.01)
-    assert alone.tpot_ms[0] == pytest.approx(made_step(1, 106.0, 0).ms, rel=0.02)
+    assert alone.ttft.at(50) == pytest.approx(WAY + SERVER + made_step(0, 0.0, 100).ms, rel=0.01)
+    assert alone.tpot.at(50) == pytest.approx(made_step(1, 106.0, 0).ms, rel=0.02)
     crowd = [Caller(begins_s=0.0, turns=(turn,)) for _ in range(5)]
     assert simulated(plan, crowd).refusals == 3
     patient = simulated(plan, crowd, tries=3)
     assert patient.answered + patient.given_up == 5
     assert patient.refusals > 3
+
+
+def test_several_runs_are_taken_together():
+    plan, _ = with_steps(fleets.with_limit(fleets.small_plan(), 2), made())
+    turn = Turn(prompt_tokens=100, output_tokens=11, pause_s=1.0)
+    crowd = [Caller(begins_s=0.0, turns=(turn,)) for _ in range(5)]
+    one, other = simulated(plan, crowd), simulated(plan, crowd[:1])
+    both = together_simulated((one, other))
+    assert (both.answered, both.refusals, both.given_up) == (one.answered + 1, one.refusals, one.given_up)
+    assert both.ttft.count == both.answered
+    seen = together((Answers(ttft_ms=[1.0], refusals=2), Answers(ttft_ms=[3.0], tpot_ms=[4.0], late_refusals=1)))
+    assert (seen.ttft_ms, seen.tpot_ms, seen.refusals, seen.late_refusals) == ([1.0, 3.0], [4.0], 2, 1)
 
 
 def test_percentiles_are_those_that_the_simulator_counts():
