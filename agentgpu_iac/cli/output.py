@@ -64,7 +64,8 @@ def yaml_text(value: Any) -> str:
                 return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=False)
             if isinstance(data, list | tuple):
                 return yaml.SequenceNode("tag:yaml.org,2002:seq", [self.node(each) for each in data], flow_style=False)
-            return self.represent_data(data)
+            other: yaml.Node = self.represent_data(data)
+            return other
 
         def resolve(self, kind: type, value: str, implicit: tuple[bool, bool]) -> str:
             if kind is not yaml.ScalarNode:

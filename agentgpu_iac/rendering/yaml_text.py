@@ -112,12 +112,13 @@ class _Dumper(yaml.CSafeDumper):
         """What it would be read as unquoted: of each short text once, since most come many times."""
         if kind is yaml.ScalarNode and len(value) <= _SHORT:
             return _resolved(value, implicit)
-        return str(super().resolve(kind, value, implicit))
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=16384)
 def _resolved(value: str, implicit: tuple[bool, bool]) -> str:
-    return str(yaml.resolver.Resolver().resolve(yaml.ScalarNode, value, implicit))
+    resolver = yaml.resolver.Resolver()
+    return str(resolver.resolve(yaml.ScalarNode, value, implicit))  # type: ignore[no-untyped-call]
 
 
 def _represented(dumper: _Dumper, text: str) -> yaml.ScalarNode:
