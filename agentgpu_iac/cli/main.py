@@ -23,6 +23,7 @@ from agentgpu_iac.cli import (
     status,
 )
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
+from agentgpu_iac.cli.collecting import collect_rarely
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.cli.saying import tell
 from agentgpu_iac.credentials import without_credentials
@@ -73,6 +74,7 @@ app.add_typer(_pulumi)
 
 def run() -> None:
     """Entry point: one clear message and an exit code instead of a traceback."""
+    collect_rarely()
     try:
         # The name is ours however it was started: as a script, as a module, inside a test.
         code = app(prog_name=PROGRAM, standalone_mode=False)

@@ -42,14 +42,38 @@ def yaml_text(value: Any) -> str:
 
     from agentgpu_iac.spec.scalars import read_plain  # noqa: PLC0415
 
+    styles: dict[str, str | None] = {}
+    tags: dict[tuple[str, tuple[bool, bool]], str] = {}
+
     class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-        """Quotes every text that would be read as something else."""
+        """Quotes every text that would be read as something else; each text is looked at once, since most come many times.
 
-    def represented(to: Any, given: str) -> Any:
-        style = None if read_plain(given) == given else "'"
-        return to.represent_scalar("tag:yaml.org,2002:str", given, style=style)
+        Data as it is in JSON holds nothing twice, so that nothing is looked for that an alias could stand for.
+        """
 
-    Dumper.add_representer(str, represented)
+        def represent(self, data: Any) -> None:
+            self.serialize(self.node(data))
+
+        def node(self, data: Any) -> yaml.Node:
+            if isinstance(data, str):
+                if data not in styles:
+                    styles[data] = None if read_plain(data) == data else "'"
+                return yaml.ScalarNode("tag:yaml.org,2002:str", data, style=styles[data])
+            if isinstance(data, dict):
+                pairs = [(self.node(key), self.node(value)) for key, value in data.items()]
+                return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=False)
+            if isinstance(data, list | tuple):
+                return yaml.SequenceNode("tag:yaml.org,2002:seq", [self.node(each) for each in data], flow_style=False)
+            other: yaml.Node = self.represent_data(data)
+            return other
+
+        def resolve(self, kind: type, value: str, implicit: tuple[bool, bool]) -> str:
+            if kind is not yaml.ScalarNode:
+                return str(super().resolve(kind, value, implicit))
+            if (value, implicit) not in tags:
+                tags[value, implicit] = super().resolve(kind, value, implicit)
+            return tags[value, implicit]
+
     text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 

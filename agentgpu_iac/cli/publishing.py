@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.cli.collecting import collect_rarely
 from agentgpu_iac.errors import AgentGpuError, BadInput, Infeasible
 from agentgpu_iac.inputs import json_of
 from agentgpu_iac.operations.git import Repository, repository_at
@@ -208,7 +209,7 @@ def _made(tasks: Sequence[_Task], progress: Callable[[int, int, str], None]) -> 
     count = min(_PROCESSES, os.cpu_count() or 1, work)
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])  # each worker is a copy of one that has imported all of this
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=collect_rarely) as pool:
         for number, made in enumerate(pool.map(_folder, tasks, chunksize=max(1, len(tasks) // (count * 8))), 1):
             yield made
             progress(number, len(tasks), made.title)

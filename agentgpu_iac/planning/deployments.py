@@ -141,6 +141,8 @@ def _sets(group: Sequence[int], demands: Sequence[Demand]) -> Iterator[tuple[tup
 
 def _without_conflicts(members: Sequence[int], demands: Sequence[Demand]) -> list[tuple[int, ...]]:
     """The members in as few parts as first fit finds, none with two agents that must not share."""
+    if not any(demands[each].agent.fallback or demands[each].agent.lora_adapters for each in members):
+        return [tuple(members)] if members else []
     parts: list[list[int]] = []
     for each in members:
         for part in parts:

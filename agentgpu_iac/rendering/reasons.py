@@ -294,11 +294,11 @@ def numbers(text: str) -> Iterator[tuple[int, Steps, str, str]]:
     stack: list[tuple[int, str]] = []
     block_from, before = -1, ""
     for number, line in enumerate(text.split("\n")):
+        indent = len(line) - len(line.lstrip(" "))
+        if 0 <= block_from < indent:
+            continue  # a dashboard has thousands of such lines
         found = _LINE.fullmatch(line)
         if found is None or not line.strip() or line.startswith("#"):
-            continue
-        indent = len(found["indent"])
-        if 0 <= block_from < indent:
             continue
         block_from = -1
         inner = indent + len(found["dashes"])

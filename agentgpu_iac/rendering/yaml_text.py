@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 import yaml
@@ -15,8 +16,8 @@ import yaml
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 Mapping: TypeAlias = "dict[str, Value]"
 
-_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
-"""Characters that a double-quoted scalar must escape: all but printable ASCII without quote and backslash."""
+_UNPRINTABLE = re.compile(r"[^ -~]")
+"""Characters that a double-quoted scalar must escape beside quote and backslash: all but printable ASCII."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -30,6 +31,8 @@ _AMBIGUOUS = re.compile(
 )
 """Strings that some parser reads as something else when they stand unquoted."""
 
+_SHORT = 100
+"""Characters of a text that may come many times."""
 _NO_FOLDING = 2**30
 """Line width at which nothing is ever broken into two lines."""
 
@@ -68,14 +71,12 @@ def dump(value: Value) -> bytes:
 def _quoted(text: str) -> str:
     if _SURROGATE.search(text):
         raise ValueError(f"not Unicode text (a lone surrogate): {text!r}")
-    return f'"{_UNSAFE.sub(_escaped, text)}"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\x0a")
+    return f'"{_UNPRINTABLE.sub(_escaped, escaped)}"'
 
 
 def _escaped(match: re.Match[str]) -> str:
-    character = match[0]
-    code = ord(character)
-    if character in '"\\':
-        return f"\\{character}"
+    code = ord(match[0])
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
@@ -106,6 +107,18 @@ class _Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """What it would be read as unquoted: of each short text once, since most come many times."""
+        if kind is yaml.ScalarNode and len(value) <= _SHORT:
+            return _resolved(value, implicit)
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=16384)
+def _resolved(value: str, implicit: tuple[bool, bool]) -> str:
+    resolver = yaml.resolver.Resolver()
+    return str(resolver.resolve(yaml.ScalarNode, value, implicit))  # type: ignore[no-untyped-call]
 
 
 def _represented(dumper: _Dumper, text: str) -> yaml.ScalarNode:

@@ -190,7 +190,8 @@ def read_prompt(
 
 def most_variance(least: float, mean: float, most: float) -> float:
     """The variance that nothing exceeds which lies between two limits and has such a mean (Bhatia and Davis)."""
-    return max(0.0, most - mean) * max(0.0, mean - least)
+    above, below = most - mean, mean - least
+    return (above if above > 0 else 0.0) * (below if below > 0 else 0.0)
 
 
 def way_ms(engine: Speed, decode_ms: float) -> float:
@@ -297,7 +298,8 @@ class _Loop:
         growth = growth if growth < _MOST_GROWTH else _MOST_GROWTH
         spread = added * added * together / (1 - growth * growth)
         widest = longer(self.others) if self.apart else self.widest_ms
-        spread = min(spread, most_variance(decode, step, widest))
+        variance = most_variance(decode, step, widest)
+        spread = variance if variance < spread else spread
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
         return seen / 2 + self.shares * self.further_ms * came, step, spread

@@ -6,19 +6,26 @@ import math
 from collections.abc import Callable
 
 
-def largest_within(value: Callable[[int], float], limit: float, most: int) -> int:
+def largest_within(value: Callable[[int], float], limit: float, most: int, about: int | None = None) -> int:
     """The largest number from 1 to ``most`` whose value is at most ``limit``, of a value that never falls; 0: not even 1.
 
     The next number that is tried is read off the line between the two nearest values, and is the middle wherever the last one
-    left more than half of what there was.
+    left more than half of what there was. ``about`` it the answer is thought to be, so that ``most`` need not be tried where it
+    is far beyond.
     """
     if most < 1:
         return 0
     at_low = value(1)
     if not at_low <= limit:
         return 0
+    low = (1, at_low)
+    if about is not None and 1 < about < most:
+        there = (about, value(about))
+        if there[1] > limit:
+            return between(value, limit, low, there)
+        low = there
     at_high = at_low if most == 1 else value(most)
-    return between(value, limit, (1, at_low), (most, at_high))
+    return between(value, limit, low, (most, at_high))
 
 
 def between(value: Callable[[int], float], limit: float, below: tuple[int, float], above: tuple[int, float]) -> int:

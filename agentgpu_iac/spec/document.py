@@ -5,7 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, Strict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PlainSerializer, Strict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from agentgpu_iac.spec.field_texts import field_texts
 
 
 def camel(name: str) -> str:
@@ -27,8 +31,21 @@ class Document(BaseModel):
         allow_inf_nan=False,
         alias_generator=camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema, in which each field has the text below it as its description."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in field_texts(cls).items():
+            field = cls.model_fields.get(name)
+            if field is None or field.description is not None:
+                continue
+            for key in {name, field.alias} & properties.keys():
+                if handler.resolve_ref_schema(properties[key]).get("description") != text:
+                    properties[key] = {**properties[key], "description": text}
+        return schema
 
 
 Money = Annotated[Decimal, Strict(False), PlainSerializer(float, return_type=float, when_used="json")]

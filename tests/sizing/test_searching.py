@@ -30,6 +30,24 @@ def test_it_is_the_last_one_of_all_that_are_tried_in_turn(grows_by: list[float],
     assert found == sum(value <= limit for value in values)
 
 
+@given(steps, st.floats(0, 60), st.integers(-5, 99))
+def test_a_guess_changes_nothing(grows_by: list[float], limit: float, about: int) -> None:
+    values = [sum(grows_by[: number + 1]) for number in range(len(grows_by))]
+    found = largest_within(lambda number: values[number - 1], limit, len(values), about)
+    assert found == sum(value <= limit for value in values)
+
+
+def test_beyond_a_guess_that_is_too_large_nothing_is_asked() -> None:
+    asked: list[int] = []
+
+    def value(number: int) -> float:
+        asked.append(number)
+        return float(number)
+
+    assert largest_within(value, 70.0, 10_000_000, about=75) == 70
+    assert max(asked) == 75
+
+
 @given(st.floats(0.1, 4.0), st.integers(100, 100_000), st.floats(0.01, 0.99))
 def test_a_smooth_value_is_asked_for_seldom(power: float, most: int, part: float) -> None:
     asked: list[int] = []

@@ -24,7 +24,7 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
-from agentgpu_iac.planning.choosing.fitting import AgentFits, Fit, fits
+from agentgpu_iac.planning.choosing.fitting import AgentFits, Fit, fits, fits_on, prepared
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import Parts
 from agentgpu_iac.planning.choosing.on_offer import Offers
@@ -79,14 +79,10 @@ def withheld(considered: Sequence[Deployment], spec: StackSpec, terms: Terms) ->
     alone = {
         position
         for position, each in enumerate(considered)
-        if len(each.agents) > 1 and all(len(together[agent]) == 1 for agent in each.agents)
+        if len(each.agents) > 1
+        and all(len(together[agent]) == 1 and _is_plain(considered[agent].demand) for agent in each.agents)
     }
-    return {
-        agent: deployments[0]
-        for agent, deployments in sorted(together.items())
-        if deployments[0] in alone
-        and all(_is_plain(considered[each].demand) for each in considered[deployments[0]].agents)
-    }
+    return {agent: deployments[0] for agent, deployments in sorted(together.items()) if deployments[0] in alone}
 
 
 def _is_plain(demand: Demand) -> bool:
@@ -104,11 +100,14 @@ def cheapest_alone(position: int, demand: Demand, beside: AgentFits, trial: Tria
     tried: dict[str, tuple[AgentFits, AgentOptions]] = {}
     best, least = _NEVER, _NEVER
     weights_gib = _least_weights_gib(beside)
+    asked = prepared(position, demand, spec, catalog, trial.evaluators)
     for accelerator, machines in _cheapest_first(on_offer.machines, demand, spec.capacity):
+        if isinstance(asked, AgentFits):
+            break
         part = min(1.0, weights_gib / catalog.accelerator(accelerator).memory_gb)
         if all(_untried_usd(machine, demand, spec.capacity, part) >= best for machine in machines):
             continue
-        here = fits(position, demand, spec, catalog, replace(on_offer, machines=machines), trial.evaluators)
+        here = fits_on(position, asked, spec, catalog, replace(on_offer, machines=machines))
         sold = on_sale(here, spec, catalog, {})
         tried[accelerator] = here, sold
         least = min(least, least_usd(sold, spec, trial.terms))

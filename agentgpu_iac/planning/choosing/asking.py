@@ -48,7 +48,7 @@ class Asking:
         self._demand = demand
         self._hit = prefix_hit_ratio
         time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
-        self._time = time if time is None or not reload_ms else RequestTime(lambda requests: time(requests) + reload_ms)
+        self._time = time if time is None or not reload_ms else _later(time, reload_ms)
         self._known: dict[int, int] = {}
         self._starting: dict[tuple[int, float, float], int] = {}
         self._normal: dict[int, int] = {}
@@ -59,6 +59,13 @@ class Asking:
     def time(self) -> RequestTime | None:
         """What a request takes in ms by how many are computed; None, and all count as generating, where nothing is known."""
         return self._time
+
+    def about(self, requests: int) -> int:
+        """Sessions of which so many requests are computed on average (Little), unless their daily volume has them pause less."""
+        if self._time is None:
+            return requests
+        each_ms = self._time(requests)
+        return math.ceil(requests * (1 + self._demand.pause_s * 1000 / each_ms)) if each_ms else requests
 
     def planned(self, sessions: int) -> int:
         """Requests for which a replica with so many sessions is judged: those of the peak, or of normal load if more."""
@@ -89,14 +96,6 @@ class Asking:
             return Generating(first=sessions, shares=(1.0,))
         return generating(sessions, pause_ms, self._time)
 
-    def _together_at(self, sessions: int, pause_ms: float) -> int:
-        """How many generate at the quantile where sub-agents that were started together ask together."""
-        together = min(sessions, self._together)
-        if self._time is None or together <= 1:
-            return self.law(sessions, pause_ms).at(self._demand.quantile)
-        groups = ceil_div(sessions, together)
-        return together * generating(groups, pause_ms, _groups_time(self._time, together)).at(self._demand.quantile)
-
     def at_quantile(self, sessions: int, pause_ms: float, *, peak: bool) -> int:
         """How many generate at most for the planned quantile of the time; at the peak while the last of them arrive."""
         demand = self._demand
@@ -115,14 +114,34 @@ class Asking:
         return self._starting[key]
 
     def _there(self, sessions: int, pause_ms: float) -> int:
-        law = self.law(sessions, pause_ms)
-        return min(sessions, max(self._together_at(sessions, pause_ms), math.ceil(law.mean - _ROUNDING)))
+        if self._time is None:
+            return sessions
+        return _there(self._time, sessions, pause_ms, min(sessions, self._together), self._demand.quantile)
 
     def _arriving(self, sessions: int, pause_ms: float, *, new: float, within_s: float) -> int:
         there, quantile = self._there(sessions, pause_ms), self._demand.quantile
         if self._time is None:
             return there
         return max(there, with_arrivals(sessions, pause_ms, self._time, quantile, new=new, within=within_s * 1000))
+
+
+@lru_cache(maxsize=32768)
+def _there(time: RequestTime, sessions: int, pause_ms: float, together: int, quantile: float) -> int:
+    """How many generate at most for that share of the time, and no fewer than on average; sub-agents that were started together
+    ask together. The same for all agents whose requests and pauses are alike.
+    """
+    law = generating(sessions, pause_ms, time)
+    late = law.at(quantile)
+    if together > 1:
+        groups = ceil_div(sessions, together)
+        late = together * generating(groups, pause_ms, _groups_time(time, together)).at(quantile)
+    return min(sessions, max(late, math.ceil(law.mean - _ROUNDING)))
+
+
+@lru_cache(maxsize=8192)
+def _later(time: RequestTime, reload_ms: float) -> RequestTime:
+    """The time of requests that first wait for what their sessions left in host memory."""
+    return RequestTime(lambda requests: time(requests) + reload_ms)
 
 
 def _groups_time(time: RequestTime, together: int) -> RequestTime:

@@ -20,7 +20,7 @@ from agentgpu_iac.planning.choosing.parallelism import (
 )
 from agentgpu_iac.planning.choosing.pausing import ways_away
 from agentgpu_iac.planning.choosing.rejections import latency_rejection, memory_rejection, sizes_rejection
-from agentgpu_iac.planning.choosing.requests import tokens_per_s
+from agentgpu_iac.planning.choosing.requests import shapes, tokens_per_s
 from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
@@ -312,7 +312,7 @@ class Evaluator:
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
         hit = self._hit_ratio(1, groups)
-        prompt = max(longest_uncached_prompt_tokens(member.shape, hit) for member in self._demand.served)
+        prompt = max(longest_uncached_prompt_tokens(shape, hit) for shape in shapes(self._demand))
         prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
         rows = rows_per_step(self._demand.agent)
         if rows > 1:
@@ -444,7 +444,7 @@ class Evaluator:
         demand, agent, overrides = self._demand, self._demand.agent, self._demand.agent.overrides
         ranks = tuple(adapter.rank for adapter in agent.lora_adapters)
         calibration = self._rules.calibrations.get(accelerator.id)
-        terms = terms_of(
+        return terms_of(
             Replica(
                 model=demand.model,
                 accelerator=accelerator,
@@ -474,8 +474,9 @@ class Evaluator:
                 overhead_ratio=(calibration and calibration.overhead_ratio) or 1.0,
                 overhead_source="" if calibration is None else calibration.source,
             ),
+            self._rules.reserve_ratio,
+            self._rules.release,
         )
-        return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
     def _hit_ratio(self, replicas: int, groups: Groups) -> float:
         """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""

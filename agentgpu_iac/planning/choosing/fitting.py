@@ -89,6 +89,16 @@ class AgentFits:
         return self.evaluator if self.beside is None or not joined.is_joined(machine, spec) else self.beside
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A deployment before its machines: what is asked of them, by which rules."""
+
+    demand: Demand
+    rules: Rules
+    evaluators: Evaluators
+    """They remember what was evaluated before."""
+
+
 def fits(
     position: int,
     demand: Demand,
@@ -101,6 +111,14 @@ def fits(
 
     ``evaluators`` remember what was evaluated before.
     """
+    found = prepared(position, demand, spec, catalog, evaluators)
+    return found if isinstance(found, AgentFits) else fits_on(position, found, spec, catalog, on_offer)
+
+
+def prepared(
+    position: int, demand: Demand, spec: StackSpec, catalog: Catalog, evaluators: Evaluators | None = None
+) -> Prepared | AgentFits:
+    """What is asked of machines; that it fits nowhere, where its engine cannot serve it on any."""
     if demand.agent.engine not in PORTS:
         return _nowhere(position, demand, (_refused_engine(demand),))
     release = catalog.release(demand.agent.engine, demand.agent.engine_version)
@@ -135,8 +153,13 @@ def fits(
         if catalog.calibrations
         else {},
     )
-    known = evaluators or Evaluators()
-    evaluator = known.of(demand, rules)
+    return Prepared(demand=demand, rules=rules, evaluators=evaluators or Evaluators())
+
+
+def fits_on(position: int, asked: Prepared, spec: StackSpec, catalog: Catalog, on_offer: Offers) -> AgentFits:
+    """Where it fits of these machines."""
+    demand, rules, known = asked.demand, asked.rules, asked.evaluators
+    release, evaluator = rules.release, known.of(demand, rules)
     away = joined.first_joined(on_offer.machines, spec)
     beside = None if away is None else known.of(demand, replace(rules, round_trip_ms=joined.round_trip_ms(away, spec)))
     on: list[OnAccelerator] = []

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
-from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.planning.choosing.known import Itself
+from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 
 
@@ -23,15 +25,25 @@ class Contexts:
     other_prefix_tokens: int
 
 
-def terms_of(of: Replica, contexts: Contexts, by_hand: ByHand) -> MemoryTerms:
-    """Memory of one accelerator of the replica; remembered unless it drafts with a model of its own."""
+def terms_of(
+    of: Replica, contexts: Contexts, by_hand: ByHand, reserve_ratio: float, release: EngineRelease
+) -> MemoryTerms:
+    """Memory of one accelerator of the replica, with the reserve that is asked for; remembered unless it drafts with a model of
+    its own.
+    """
     if of.draft is not None:
-        return _terms(of, contexts, by_hand)
-    flags = tuple(getattr(of, name) for name in _FLAGS)
-    return _remembered(Itself(of.model), Itself(of.accelerator), flags, contexts, by_hand)
+        return memory.with_reserve(_terms(of, contexts, by_hand), reserve_ratio, release.engine, release)
+    terms = _remembered(Itself(of.model), Itself(of.accelerator), _flags(of), contexts, by_hand)
+    return _with_reserve(Itself(terms), reserve_ratio, Itself(release))
+
+
+@lru_cache(maxsize=8192)
+def _with_reserve(terms: Itself[MemoryTerms], reserve_ratio: float, release: Itself[EngineRelease]) -> MemoryTerms:
+    return memory.with_reserve(terms.thing, reserve_ratio, release.thing.engine, release.thing)
 
 
 _FLAGS = tuple(name for name in Replica.__slots__ if name not in ("model", "accelerator", "draft"))
+_flags = attrgetter(*_FLAGS)
 
 
 @lru_cache(maxsize=8192)

@@ -14,6 +14,7 @@ from agentgpu_iac.planning.deployments import requests_at_pace
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing.pauses import pauses
 from agentgpu_iac.sizing.pausing import Away, reload_gb_per_s
+from agentgpu_iac.spec.model import Conversation
 from agentgpu_iac.units import GIB
 
 _FOUND = (0.95, 0.8, 0.5, 0.0)
@@ -83,6 +84,15 @@ def _by_room(kept: Candidate, away: Away) -> tuple[Away, ...]:
 @lru_cache(maxsize=256)
 def _held_ratios(itself: Itself[Demand]) -> tuple[float, ...]:
     """Of the sessions that pause those whose cache is held, for each part of the requests that may find theirs."""
-    weighed = tuple((member.agent.conversation, requests_at_pace(member)) for member in itself.thing.served)
-    apart = pauses(weighed if len(weighed) > 1 else ((weighed[0][0], 1.0),))
+    weights: dict[Conversation, float] = {}
+    for member in itself.thing.served:
+        talk = member.agent.conversation
+        weights[talk] = weights.get(talk, 0.0) + requests_at_pace(member)
+    return _held_of(tuple(weights.items()) if len(weights) > 1 else ((next(iter(weights)), 1.0),))
+
+
+@lru_cache(maxsize=256)
+def _held_of(weighed: tuple[tuple[Conversation, float], ...]) -> tuple[float, ...]:
+    """The same for all agents whose conversations are alike."""
+    apart = pauses(weighed)
     return tuple(apart.held_ratio(found) for found in _FOUND)

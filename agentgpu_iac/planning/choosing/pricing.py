@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import InstanceType, Offering
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES, CapacityType
 from agentgpu_iac.targets import target_of
@@ -143,9 +145,10 @@ def _owned(offerings: Sequence[Offering], spec: StackSpec) -> Iterator[Machine]:
 def unpriced(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Unpriced, ...]:
     """What is on offer but left out for want of a price, one for each instance type, in the order of their names."""
     usable = () if spec.capacity.inventory else tuple(_usable(offerings, spec))
-    dearest = _stand_ins(usable, offerings)
+    without = tuple(offering for offering in usable if offering.usd_per_hour is None)
+    dearest = _stand_ins(without, offerings)
     gathered: dict[tuple[str, str, str], set[CapacityType]] = {}
-    for offering in usable:
+    for offering in without:
         if _way(offering, dearest.get(offering.accelerator), spec) is None:
             key = (offering.provider, offering.instance_type.name, offering.accelerator)
             gathered.setdefault(key, set()).add(offering.capacity_type)
@@ -213,16 +216,25 @@ def _usable(offerings: Iterable[Offering], spec: StackSpec) -> Iterator[Offering
             yield offering
 
 
+@lru_cache(maxsize=32768)
+def _priced(itself: Itself[Offering]) -> Way | None:
+    """The offering at its price, for all stacks that are planned with the same catalog."""
+    offering = itself.thing
+    if offering.usd_per_hour is None:
+        return None
+    return Way(
+        capacity_type=offering.capacity_type,
+        usd_per_hour=offering.usd_per_hour,
+        price_known=True,
+        price_date=offering.price_date,
+        price_source=offering.price_source,
+    )
+
+
 def _way(offering: Offering, dearest: Offering | None, spec: StackSpec) -> Way | None:
     """The offering at its price, or at the dearest known one of as many of its accelerators where the spec allows that."""
     if offering.usd_per_hour is not None:
-        return Way(
-            capacity_type=offering.capacity_type,
-            usd_per_hour=offering.usd_per_hour,
-            price_known=True,
-            price_date=offering.price_date,
-            price_source=offering.price_source,
-        )
+        return _priced(Itself(offering))
     if dearest is None or dearest.usd_per_hour is None or not spec.policy.allow_unpriced:
         return None
     return Way(

@@ -8,7 +8,11 @@ from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import requests_at_pace
 from agentgpu_iac.sizing import latency
-from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.sizing.conversation import (
+    SessionShape,
+    longest_uncached_prompt_tokens,
+    uncached_tokens_per_request,
+)
 
 
 def mean_request(demand: Demand, prefix_hit_ratio: float) -> latency.Request:
@@ -37,6 +41,16 @@ def _prompt_spread(demand: Demand, prefix_hit_ratio: float) -> float:
     mean = sum(rate * prompt for rate, prompt in zip(rates, prompts, strict=True)) / sum(rates)
     square = sum(rate * prompt * prompt for rate, prompt in zip(rates, prompts, strict=True)) / sum(rates)
     return max(1.0, square / mean / mean)
+
+
+def shapes(demand: Demand) -> tuple[SessionShape, ...]:
+    """The shapes of its agents' sessions, each once: most agents of a large team have the same."""
+    return _shapes(Itself(demand))
+
+
+@lru_cache(maxsize=8192)
+def _shapes(itself: Itself[Demand]) -> tuple[SessionShape, ...]:
+    return tuple(dict.fromkeys(member.shape for member in itself.thing.served))
 
 
 def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from agentgpu_iac.planning.choosing.requests import shapes
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, pooling
 from agentgpu_iac.sizing.conversation import SessionShape
 from agentgpu_iac.sizing.speed import Speed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """Latency and throughput of one replica that holds a number of sessions, some of which generate; overrides applied."""
+class Service(NamedTuple):
+    """Latency and throughput of one replica that holds a number of sessions, some of which generate; overrides applied.
+
+    A tuple, since a plan makes one for each number of sessions that it thinks of.
+    """
 
     sessions: int
     """Sessions that it holds, or inputs ahead of a request."""
@@ -70,8 +72,7 @@ def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
     def share(value: float | None) -> float | None:
         return None if value is None else value / engines
 
-    return replace(
-        service,
+    return service._replace(
         ttft_ms=answered(service.ttft_ms),
         tpot_ms=times(service.tpot_ms),
         ttft_at_ms=answered(service.ttft_at_ms),
@@ -94,8 +95,7 @@ def with_reload(service: Service, reload_ms: float, late_ms: float) -> Service:
     def later(value: float | None, by_ms: float) -> float | None:
         return None if value is None else value + by_ms
 
-    return replace(
-        service,
+    return service._replace(
         reload_ms=reload_ms,
         late_reload_ms=late_ms,
         ttft_ms=later(service.ttft_ms, reload_ms),
@@ -105,13 +105,12 @@ def with_reload(service: Service, reload_ms: float, late_ms: float) -> Service:
 
 def with_overrides(service: Service, demand: Demand) -> Service:
     """The service with what was measured and set by hand in place, and the time of a whole answer that follows."""
-    given, shapes = demand.agent.overrides, [member.shape for member in demand.served]
+    given = demand.agent.overrides
     if demand.load is not None:
-        return replace(service, prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s)
+        return service._replace(prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s)
     ttft, tpot = given.ttft_ms or service.ttft_ms, given.tpot_ms or service.tpot_ms
-    whole = [answer for shape in shapes if (answer := whole_answer_ms(shape, ttft, tpot)) is not None]
-    return replace(
-        service,
+    whole = [answer for shape in shapes(demand) if (answer := whole_answer_ms(shape, ttft, tpot)) is not None]
+    return service._replace(
         ttft_ms=ttft,
         tpot_ms=tpot,
         ttft_at_ms=given.ttft_ms or service.ttft_at_ms,

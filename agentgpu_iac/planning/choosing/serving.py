@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from agentgpu_iac.planning.choosing.asking import Asking
@@ -94,10 +94,9 @@ class ReplicaService:
         planned, most = self.asking.planned(sessions), self.most(sessions)
         service = self.computing(planned)
         if most <= planned:
-            return replace(service, sessions=sessions, most_generating=planned)
+            return service._replace(sessions=sessions, most_generating=planned)
         rates = self.computing(most)
-        return replace(
-            service,
+        return service._replace(
             sessions=sessions,
             most_generating=most,
             output_tokens_per_s=rates.output_tokens_per_s,
@@ -127,26 +126,27 @@ class ReplicaService:
         if self._away is not None:
             by_memory = self._demand.most_seats
         most = self.most(by_memory)
-        if not most or self._has_room(by_memory, most):
-            return by_memory if most else 0
-        return largest_within(lambda sessions: self._room_used(sessions, most), 1.0, by_memory)
-
-    def _has_room(self, sessions: int, most: int) -> bool:
-        """Whether no more of them generate than are in time, and the others find their cache as often as it is planned."""
-        return self._room_used(sessions, most) <= 1
+        return self._largest_with_room(most, by_memory, self._away)
 
     def most_sessions_away(self, away: Away) -> int:
         """A bound of the sessions of a replica that keeps none in a pause: with answers as soon as where all are kept."""
-        most = self.most(away.resident)
+        return self._largest_with_room(self.most(away.resident), self._demand.most_seats, away)
+
+    def _largest_with_room(self, most: int, sessions: int, away: Away | None) -> int:
+        """The most of those sessions of which no more generate than are in time, and whose others find their cache as often as it
+        is planned.
+        """
         if not most:
             return 0
-        return largest_within(lambda sessions: self._room_used(sessions, most, away), 1.0, self._demand.most_seats)
 
-    def _room_used(self, sessions: int, most: int, away: Away | None = None) -> float:
-        """By both, what they use of it."""
-        planned, away = self.asking.planned(sessions), away or self._away
-        used = planned / most
-        return used if away is None else max(used, away.held(sessions, planned) / away.resident)
+        def used(held: int) -> float:
+            planned = self.asking.planned(held)
+            return planned / most if away is None else max(planned / most, away.held(held, planned) / away.resident)
+
+        about = self.asking.about(most)
+        if about >= sessions and used(sessions) <= 1:
+            return sessions
+        return largest_within(used, 1.0, sessions, about)
 
     def _used(self, requests: int) -> float:
         """What they use of the tightest budget; infinite where the link to the host does not keep up."""
