@@ -57,7 +57,7 @@ release: $(VENV)/.runtime ## Try a release: build twice with the list of parts, 
 	@$(PYTHON) tools/install.py audit
 	$(BIN)/python tools/release.py release  # which reads RELEASE itself: a tag's name is nothing that make or a shell should read
 
-tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
+tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo, gcc and npm; minutes, once)
 	$(PYTHON) tools/install.py
 
 e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
