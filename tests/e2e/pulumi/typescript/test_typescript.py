@@ -72,7 +72,7 @@ class TypedProject(Project):
 
     def compile(self) -> str:
         """What TypeScript's compiler complains of; nothing where it takes the project's programs."""
-        command = [tool("pulumi-nodejs") / ".bin" / "tsc", "--project", self.folder]
+        command = [str(word) for word in (tool("pulumi-nodejs") / ".bin" / "tsc", "--project", self.folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert bool(done.stdout) == bool(done.returncode), done
         return done.stdout
