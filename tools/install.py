@@ -552,7 +552,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     GoPrograms(
         name="pulumi-language-nodejs",
-        cold_s=240,  # 9 after the command line, whose packages these are but for three
+        cold_s=191,  # of one processor; 9 after the command line, whose packages these are but for three
         programs=(("pulumi-language-nodejs", "."),),
     ),
     NodePackages(name="pulumi-nodejs", cold_s=27),
