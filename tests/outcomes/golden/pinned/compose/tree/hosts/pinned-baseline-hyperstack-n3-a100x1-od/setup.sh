@@ -19,7 +19,8 @@ MACHINES=/etc/agentgpu/machines
 FRONT=/etc/agentgpu/front
 RULES=/etc/agentgpu/firewall.d
 LOCK=/run/agentgpu.lock
-STARTED=/run/agentgpu.started # of which secrets and certificate the engines were started with, a digest
+# A digest of the secrets and the certificate that the engines were started with.
+STARTED=/run/agentgpu.started
 INTERFACES=/sys/class/net
 # cudatools@nvidia.com, since 2017: of all packages of the container toolkit.
 NVIDIA_KEY=C95B321B61E88C1809C4F759DDCAE044F796ECB0
