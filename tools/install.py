@@ -2,8 +2,8 @@
 """Gets the real components that the end-to-end tests run: ``tools/install.py`` installs, ``tools/install.py path NAME`` finds.
 
 Each component is an ordinary dependency, taken through the client of its own ecosystem at a locked version: Go modules,
-a crate, Debian packages, Python wheels. Nothing of theirs is in this repository, and nothing is installed outside the
-tools folder: ``$AGENTGPU_TOOLS``, or ``agentgpu/tools`` in the user's cache. A component lies in
+a crate, Debian packages, Python wheels, packages of Node. Nothing of theirs is in this repository, and nothing is
+installed outside the tools folder: ``$AGENTGPU_TOOLS``, or ``agentgpu/tools`` in the user's cache. A component lies in
 ``<name>-<hash of its inputs>`` there and is complete once its stamp is written, which is last; so what is there is not
 built again, and a changed lock builds anew.
 
@@ -104,6 +104,7 @@ class Run:
 _SOURCES = {
     "go": "install Go 1.26 or newer",
     "cargo": "install Rust's cargo",
+    "npm": "install Node.js 20 or newer with its npm",
     "cc": "install a C compiler",
     "make": "install make",
     "apt-get": "it comes with Debian and its relatives; elsewhere this component is not supported",
@@ -415,6 +416,25 @@ class Vllm(PythonEnvironment):
         (described / "METADATA").write_text(metadata, encoding="utf-8")
 
 
+@dataclass(frozen=True, kw_only=True)
+class NodePackages(Component):
+    """Packages of Node, locked in ``tools/<name>/package-lock.json``. None of them runs a script when it is installed."""
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        return (HERE / self.name / "package.json", HERE / self.name / "package-lock.json")
+
+    @property
+    def provides(self) -> dict[str, str]:
+        """The folder of packages."""
+        return {self.name: "node_modules"}
+
+    def build(self, run: Run, folder: Path) -> None:
+        for lock in self.locks:
+            shutil.copyfile(lock, folder / lock.name)
+        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+
+
 def tools_folder() -> Path:
     """Where components are, outside the checkout: every clone on a machine uses the same."""
     if named := os.environ.get("AGENTGPU_TOOLS"):
@@ -530,6 +550,12 @@ COMPONENTS: tuple[Component, ...] = (
             paths=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
         ),
     ),
+    GoPrograms(
+        name="pulumi-language-nodejs",
+        cold_s=191,  # of one processor; 9 after the command line, whose packages these are but for three
+        programs=(("pulumi-language-nodejs", "."),),
+    ),
+    NodePackages(name="pulumi-nodejs", cold_s=27),
     GoPrograms(
         name="pulumi-kubernetes",
         cold_s=400,

@@ -74,6 +74,8 @@ class MachineScalerPlan(Document):
     """Room for a copy of the project."""
     deadline_s: int
     """Time after which a look is given up: twice a machine's time to start, since an offer that fails is followed by another."""
+    logs_in: bool = False
+    """Whether somebody may log in to the machines, so that it may bring them their secrets by SSH."""
 
 
 class MachineScalingPlan(Document):

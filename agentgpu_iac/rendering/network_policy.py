@@ -47,7 +47,6 @@ _NODE_LOCAL_DNS = "169.254.20.10/32"
 _DNS_PORT = 53
 _HTTP_PORT = 80
 _HTTPS_PORT = 443
-_SSH_PORT = 22
 _REDIS_PORTS = (6379, 6380)
 """Redis' own, without and with TLS."""
 _API_SERVER_PORTS = (443, 6443)
@@ -60,10 +59,15 @@ _POD_IDENTITY_PORT = 80
 
 
 class Port(NamedTuple):
-    """One port of a rule."""
+    """One port of a rule, or a range of them."""
 
     protocol: str
     number: int
+    last: tuple[int, ...] = ()
+    """The one last port of a range that begins with the number, or nothing."""
+
+
+_ANY_TCP = Port("TCP", 1, (65_535,))
 
 
 class NamespacePeer(NamedTuple):
@@ -288,17 +292,23 @@ def _proxy(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
 
 
 def _burst_scaler(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
-    """It asks Prometheus, the machines, the Kubernetes API, and over HTTPS their seller and wherever Pulumi's state is.
-
-    By SSH it brings the machines their secrets, where the Pulumi stack has a key to log in with.
-    """
+    """It asks Prometheus, the machines, the Kubernetes API, and over HTTPS their seller and wherever Pulumi's state is."""
     if plan.joined is None or plan.joined.scaling is None or plan.joined.scaling.scaler is None:
         return ()
     prometheus = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
     outside = _anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
-    ssh = _anywhere((*LINK_LOCAL, *PRIVATE), Port("TCP", _SSH_PORT))
-    asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan), ssh)
+    logins = (_logins(),) if plan.joined.scaling.scaler.logs_in else ()
+    asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan), *logins)
     return (_policy(plan, BURST_SCALER_COMPONENT, _component(BURST_SCALER_COMPONENT), egress=asked),)
+
+
+def _logins() -> Rule:
+    """By SSH the burst scaler brings machines their secrets.
+
+    A machine's seller says at which address and port, once it runs: some forward a port of their own choice. A policy that
+    were written then would need a right to write policies, by which the scaler could open everything to itself.
+    """
+    return _anywhere((*LINK_LOCAL, *PRIVATE), _ANY_TCP)
 
 
 def _from_pods(component: str, *ports: Port) -> Rule:

@@ -18,6 +18,9 @@ TLS=/etc/agentgpu/tls
 MACHINES=/etc/agentgpu/machines
 FRONT=/etc/agentgpu/front
 RULES=/etc/agentgpu/firewall.d
+LOCK=/run/agentgpu.lock
+# A digest of the secrets and the certificate that the engines were started with.
+STARTED=/run/agentgpu.started
 INTERFACES=/sys/class/net
 # cudatools@nvidia.com, since 2017: of all packages of the container toolkit.
 NVIDIA_KEY=C95B321B61E88C1809C4F759DDCAE044F796ECB0
@@ -387,15 +390,25 @@ prepare() {
     container_engine
     toolkit
     change systemctl enable --now agentgpu-health.timer
-    change systemctl enable agentgpu.service
 }
 
+# From here on one at a time: the setup, and whoever brings secrets meanwhile.
+alone() {
+    [ "$DRY" = yes ] || { exec 9>"$LOCK" && flock 9; }
+}
+give_way() { exec 9>&-; }
+
+digest() { { cat "$SECRETS" "$TLS/tls.crt" "$TLS/tls.key" 2>/dev/null || true; } | sha256sum; }
+
 serve() {
+    local with
     certificate
     change install --directory --mode=0755 "$MACHINES"
     [ "$DRY" = yes ] || machines
     secrets
+    with=$(digest)
     change systemctl restart --no-block agentgpu.service
+    [ "$DRY" = yes ] || (umask 077 && echo "$with" >"$STARTED")
     if [ "$DRY" = yes ]; then
         say "that would be all; nothing was changed"
     else
@@ -403,20 +416,31 @@ serve() {
     fi
 }
 
-# Secrets and certificate come by SSH, the file of secrets last: whichever of the two is later starts the engines.
+# Secrets and certificate come by SSH, the file of secrets last, and then the word of it: whichever is later, the setup or that
+# word, starts the engines, and the other one does not start them anew.
 later() {
     prepare
+    alone
+    change systemctl enable agentgpu.service
     if [ -e "$SECRETS" ]; then
         serve
         return
     fi
+    give_way
     say "prepared; nothing starts before pulumi up has brought the secrets by SSH"
     # shellcheck disable=SC2046
     change env $(printf '%s=- ' $AGENTGPU_SECRETS) docker compose --project-directory "$HERE" pull --quiet || true
 }
 
 brought() {
-    if systemctl is-enabled --quiet agentgpu.service; then serve; else say "the setup that still runs goes on with them"; fi
+    alone
+    if ! systemctl is-enabled --quiet agentgpu.service; then
+        say "the setup that still runs goes on with them"
+    elif [ "$(digest)" = "$(cat "$STARTED" 2>/dev/null)" ]; then
+        say "the engines were started with them already"
+    else
+        serve
+    fi
 }
 
 while [[ ${1:-} == --* ]]; do
@@ -435,6 +459,8 @@ done
 case ${1:-everything} in
     everything)
         prepare
+        alone
+        change systemctl enable agentgpu.service
         serve
         ;;
     prepare) later ;;

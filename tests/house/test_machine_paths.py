@@ -30,6 +30,8 @@ def test_the_setup_looks_where_files_are_put() -> None:
         "MACHINES": paths.MACHINES_FOLDER,
         "FRONT": paths.FRONT_FILE,
         "RULES": paths.FIREWALL_RULES_FOLDER,
+        "LOCK": "/run/agentgpu.lock",
+        "STARTED": "/run/agentgpu.started",
         "INTERFACES": "/sys/class/net",
     }
     body = string.Template(verbatim(paths.SETUP)).safe_substitute(words)

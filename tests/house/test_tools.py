@@ -19,6 +19,7 @@ from tools.install import (
     InstallError,
     Module,
     ModuleFiles,
+    NodePackages,
     Pulumi,
     PythonLibrary,
     Run,
@@ -131,6 +132,40 @@ def test_a_module_of_another_sum_is_refused(tmp_path: Path) -> None:
 def test_a_main_of_our_own_is_part_of_its_lock() -> None:
     provider = GoPrograms(name="pulumi-kubernetes", cold_s=1, programs=(("pulumi-resource-kubernetes", "."),))
     assert [lock.name for lock in provider.locks] == ["go.mod", "go.sum", "main.go"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeClient(Run):
+    """Stands in for npm: it shows what it was asked where."""
+
+    def __call__(self, *command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+        assert cwd is not None
+        (cwd / "asked").write_text(
+            f"{' '.join(map(str, command))}: {' '.join(sorted(each.name for each in cwd.iterdir()))}"
+        )
+        return ""
+
+
+def test_packages_of_node_are_those_of_the_lock_and_run_nothing(tmp_path: Path) -> None:
+    packages = NodePackages(name="pulumi-nodejs", cold_s=1)
+    packages.build(NodeClient(log=tmp_path / "log"), tmp_path)
+    assert (tmp_path / "asked").read_text() == (
+        "npm ci --ignore-scripts --no-audit --no-fund: package-lock.json package.json"
+    )
+    assert packages.provides == {"pulumi-nodejs": "node_modules"}
+    lock = json.loads(packages.locks[1].read_text())["packages"]
+    assert [name for name, each in lock.items() if name and not ("integrity" in each and "resolved" not in each)] == []
+
+
+def test_the_host_of_node_programs_is_of_the_command_lines_own_release() -> None:
+    """Then the two share what Go compiles for them, and packages come from the generator of that release."""
+    ours, cli = (
+        dict(line.split()[:2] for line in (install.HERE / name / "go.mod").read_text().splitlines() if line[:1] == "\t")
+        for name in ("pulumi-language-nodejs", "pulumi")
+    )
+    assert ours.items() <= cli.items()
+    main = (install.HERE / "pulumi-language-nodejs" / "main.go").read_text()
+    assert f'version = "{ours["github.com/pulumi/pulumi/pkg/v3"].removeprefix("v")}"' in main
 
 
 PROVIDER = TrimmedGoPrograms(

@@ -20,8 +20,8 @@ from agentgpu_iac.spec.schema import json_schema
 from tests.pages.blocks import BLOCKS, PAGES, ROOT, WRITTEN, Block, page_name
 from tests.pages.commands import Command, commands_of, lines_of, refusal, why_not_run
 
-LANGUAGES = {"sh", "console", "yaml", "json", "python", "text", "formula", "diagram", "dockerfile"}
-"""``formula`` and ``diagram`` are read by people alone."""
+LANGUAGES = {"sh", "console", "yaml", "json", "python", "text", "formula", "diagram", "dockerfile", "typescript"}
+"""``formula`` and ``diagram`` are read by people alone; ``typescript`` is run by ``tests/e2e/pulumi/typescript``."""
 HAND_WRITTEN = tuple(block for block in BLOCKS if block.page not in WRITTEN)
 SHELL = tuple(block for block in BLOCKS if block.language == "sh")
 SMALL = {

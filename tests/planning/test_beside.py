@@ -118,6 +118,17 @@ def test_nothing_scales_it_and_the_plan_says_who_starts_it() -> None:
     assert "burst-not-scaled" not in codes(found)
 
 
+@pytest.mark.parametrize("ranges", [[], ["203.0.113.7/32"]])
+def test_its_scaler_logs_in_to_machines_that_somebody_may_log_in_to(ranges: list[str]) -> None:
+    machines = {"image": "registry.example/agents:1", "secret": "pulumi", "pulumiStack": "burst"}
+    asked = {**MIXED, "scaling": {"machines": machines}, "hosts": {"adminRanges": ranges}}
+    joined = plan(AGENT, catalog=catalog_with(*CHEAP), **asked).joined
+    assert joined is not None
+    assert joined.scaling is not None
+    assert joined.scaling.scaler is not None
+    assert joined.scaling.scaler.logs_in is bool(ranges)
+
+
 def test_what_is_about_the_cluster_leaves_the_machines_out() -> None:
     found = mixed()
     cluster = found.in_cluster

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from agentgpu_iac import plan as p
+from agentgpu_iac.provisioning.spheron.machine_files import Login
 from tests.plans import make_joined_plan
+from tests.rendering.test_network_policy import COMPONENT, End, may
 from tests.rendering.trees import of_kind
 
 AUTH = p.PrometheusAuthPlan(
@@ -17,7 +19,7 @@ AUTH = p.PrometheusAuthPlan(
 )
 
 
-def scaled_plan(*, scaler: bool = True, auth: p.PrometheusAuthPlan | None = None) -> p.Plan:
+def scaled_plan(*, scaler: bool = True, logs_in: bool = False, auth: p.PrometheusAuthPlan | None = None) -> p.Plan:
     joined = make_joined_plan()
     assert joined.joined is not None
     cron = p.MachineScalerPlan(
@@ -29,6 +31,7 @@ def scaled_plan(*, scaler: bool = True, auth: p.PrometheusAuthPlan | None = None
         memory_mib=1024,
         scratch_mib=512,
         deadline_s=3_720,
+        logs_in=logs_in,
     )
     scaling = p.MachineScalingPlan(
         prometheus_url="http://prometheus.monitoring.svc:9090",
@@ -80,12 +83,29 @@ def test_its_pod_keeps_to_the_restricted_standard(plan: p.Plan) -> None:
     assert pod["serviceAccountName"] == "burst-scaler"
 
 
-def test_it_reaches_prometheus_the_machines_and_their_ssh_and_https(plan: p.Plan) -> None:
+def test_it_reaches_prometheus_the_machines_and_https(plan: p.Plan) -> None:
     egress = of_kind(plan, "NetworkPolicy")["burst-scaler"]["spec"]["egress"]
     ports = {port["port"] for rule in egress for port in rule.get("ports", ())}
     assert plan.joined is not None
-    assert ports == {22, 443, 6443} | {way.target_port for each in plan.joined.machines for way in each.routes}
+    assert ports == {443, 6443} | {way.target_port for each in plan.joined.machines for way in each.routes}
     assert any("namespaceSelector" in to for rule in egress for to in rule["to"])
+
+
+SCALER = End("demo", {COMPONENT: "burst-scaler"})
+LOGINS = ("ssh ubuntu@18.154.227.7", "ssh root@18.154.227.7 -p 40022", "ssh -p 222 root@2600:9000:2000::1")
+
+
+@pytest.mark.parametrize("command", LOGINS)
+def test_it_logs_in_on_whatever_port_a_machine_has_where_somebody_may_and_else_nowhere(command: str) -> None:
+    login = Login.of(command)
+    machine = End(address=login.host)
+    assert may(scaled_plan(logs_in=True), SCALER, machine, login.port)
+    assert not may(scaled_plan(), SCALER, machine, login.port)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.9", "169.254.169.254", "fd00:ec2::254"])
+def test_by_no_login_it_reaches_the_network_that_it_is_in(address: str) -> None:
+    assert not may(scaled_plan(logs_in=True), SCALER, End(address=address), 22)
 
 
 def test_without_an_image_nothing_of_it_is_rendered() -> None:

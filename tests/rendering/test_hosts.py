@@ -375,7 +375,7 @@ def set_up(
     )
     rules = tmp_path / "firewall.d"
     rules.mkdir(exist_ok=True)
-    text = text.replace("RULES=/etc/agentgpu/firewall.d", f"RULES={rules}")
+    text = text.replace("RULES=/etc/agentgpu/firewall.d", f"RULES={rules}").replace("=/run/", f"={tmp_path}/")
     for old, new in swaps:
         assert old in text
         text = text.replace(old, new)

@@ -73,6 +73,11 @@ def is_peer(peer: dict[str, Any], own_namespace: str, end: End) -> bool:
     return end.namespace == own_namespace and selects(peer["podSelector"], end.labels)
 
 
+def is_among(ports: dict[str, Any], protocol: str, port: int) -> bool:
+    """Whether an entry of a rule has a port: its one, or one of its range."""
+    return bool(ports["protocol"] == protocol and ports["port"] <= port <= ports.get("endPort", ports["port"]))
+
+
 def permits(policies: list[dict[str, Any]], direction: str, own: End, other: End, port: int, protocol: str) -> bool:
     if own.address:
         return True
@@ -85,7 +90,7 @@ def permits(policies: list[dict[str, Any]], direction: str, own: End, other: End
     ]
     key, word = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
     return not ours or any(
-        ("ports" not in rule or {"protocol": protocol, "port": port} in rule["ports"])
+        ("ports" not in rule or any(is_among(each, protocol, port) for each in rule["ports"]))
         and any(is_peer(peer, own.namespace, other) for peer in rule[word])
         for each in ours
         for rule in each["spec"].get(key, [])

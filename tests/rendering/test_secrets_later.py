@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.plans import make_machines_plan
-from tests.rendering.test_hosts import set_up
+from tests.rendering.test_hosts import ANSWERS, STUBS, set_up
 
 PLAN = make_machines_plan("spheron", api_key="k")
 START = "systemctl restart --no-block agentgpu.service"
@@ -60,6 +61,45 @@ def test_secrets_that_come_first_wait_for_the_setup(tmp_path: Path) -> None:
     done = run(tmp_path, "secrets", brought=True, systemctl=NOT_PREPARED)
     assert done[-1] == "agentgpu: the setup that still runs goes on with them"
     assert START not in done
+
+
+COMES = """
+if [ ! -e {folder}/brought.env ] && [ "$(wc -l <{folder}/calls)" = {moment} ]; then
+    echo "VLLM_API_KEY='callers-key'" >{folder}/brought.env
+    if [ {word} = at-once ]; then
+        exec 8>{folder}/over
+        flock 8
+        bash {folder}/agentgpu/setup.sh secrets >{folder}/said 2>&1 &
+    fi
+fi
+case "${{0##*/}} $1 $2" in
+    "systemctl enable agentgpu.service") touch {folder}/enabled ;;
+    "systemctl is-enabled --quiet") [ -e {folder}/enabled ] || exit 1 ;;
+esac
+"""
+"""What each program does: at the moment of that many calls the secrets come, and the word of them at once or when all is over."""
+
+
+def called(folder: Path, moment: int, word: str) -> list[str]:
+    """What a setup calls, and whoever brings its secrets meanwhile."""
+    folder.mkdir()
+    comes = COMES.format(folder=folder, moment=moment, word=word)
+    answers = {name: f"{comes}\n{ANSWERS.get(name, '')}" for name in STUBS}
+    run(folder, "prepare", brought=False, **answers)
+    subprocess.run(["flock", folder / "over", "true"], check=True, timeout=60)
+    if word == "last":
+        run(folder, "secrets", brought=True, **answers)
+    return (folder / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize("word", ["at-once", "last"])
+def test_at_whatever_moment_secrets_come_they_start_the_engines_once(tmp_path: Path, word: str) -> None:
+    alone = called(tmp_path / "never", -1, "never")
+    assert START not in alone
+    first = alone.index("nvidia-ctk runtime configure --runtime=docker")
+    for moment in range(first, len(alone) + 1):
+        calls = called(tmp_path / str(moment), moment, word)
+        assert calls.count(START) == 1, (moment, calls)
 
 
 def test_a_dry_run_prepares_nothing(tmp_path: Path) -> None:

@@ -49,11 +49,11 @@ def machine_scaling_plan(
         prometheus_auth=prometheus_auth(spec.scaling.prometheus_auth),
         step_s=_STEP_S,
         pools=pools,
-        scaler=None if spec.scaling.machines is None else _scaler(spec.scaling.machines, max(starts, default=0)),
+        scaler=None if spec.scaling.machines is None else _scaler(spec.scaling.machines, max(starts, default=0), hosts),
     )
 
 
-def _scaler(wanted: MachineScaler, start_timeout_s: int) -> MachineScalerPlan:
+def _scaler(wanted: MachineScaler, start_timeout_s: int, hosts: Sequence[HostPlan]) -> MachineScalerPlan:
     return MachineScalerPlan(
         image=wanted.image,
         secret=wanted.secret,
@@ -63,6 +63,7 @@ def _scaler(wanted: MachineScaler, start_timeout_s: int) -> MachineScalerPlan:
         memory_mib=_MEMORY_MIB,
         scratch_mib=_SCRATCH_MIB,
         deadline_s=60 * wanted.every_minutes + _OFFERS_TRIED * start_timeout_s,
+        logs_in=any(host.admin_ranges for host in hosts),
     )
 
 

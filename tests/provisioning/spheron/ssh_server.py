@@ -19,7 +19,7 @@ import asyncssh
 from agentgpu_iac.plan.machine_paths import PROVE_FILE
 
 PATIENCE_S = 120
-_PLACES = ("/opt/agentgpu", "/etc/agentgpu", "/etc/ssh/")
+_PLACES = ("/opt/agentgpu", "/etc/agentgpu", "/etc/ssh/", "/run/agentgpu")
 _PROGRAMS = {
     "sudo": '[ "$1" = -n ] && shift; exec "$@"',
     "nft": "",
@@ -128,7 +128,7 @@ class Machines:
     def _run(self, machine: str, command: str, given: str) -> subprocess.CompletedProcess[str]:
         root = self.folder / machine
         if not root.exists():
-            root.mkdir()
+            (root / "run").mkdir(parents=True)
             for path, content in self.files(machine).items():
                 place = self._place(machine, path)
                 place.parent.mkdir(parents=True, exist_ok=True)

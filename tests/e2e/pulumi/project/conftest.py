@@ -49,7 +49,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(folder: Path, lock: Path, wheel: Path) -> Path:
     """The interpreter of a new environment that holds what a lock says, and the wheel."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([UV, "venv", "--quiet", "--seed", "--python", sys.executable, folder], check=True)
     python = folder / "bin" / "python"
     install(python, "--require-hashes", "--requirement", lock)
     install(python, "--no-deps", wheel)
