@@ -220,6 +220,7 @@ def _endpoints(
             for option in options
             if not option.is_shared
             and option.elsewhere is None
+            and option.rest is None
             and option.candidates[0].accelerator.id == price.accelerator
         ]
         if not able:

@@ -43,7 +43,8 @@ def entries(
     """Every number of every agent with its sum, in the order of the agents.
 
     Context, memory and latency stand at the baseline: the burst tier runs the same engine, and has lines of its own where it
-    is another candidate or on another machine. ``pools`` are by name, ``beyond`` by agent.
+    is another candidate or on another machine, as has the rest of a baseline on two kinds. ``pools`` are by name, ``beyond`` by
+    agent.
     """
     members: dict[str, set[str]] = {}
     for workloads in tiers.values():
@@ -62,6 +63,8 @@ def entries(
         workloads = tiers[member.candidate.demand.name]
         baseline, agent = workloads[0], workloads[0].agent
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
+        if member.rest is not None:
+            found += _with_overrides(workloads[1].name, _sections(member.rest, workloads[1]), ())
         if member.burst is not None:
             found += _with_overrides(workloads[-1].name, _sections(member.burst, workloads[-1]), ())
         for workload in workloads:
