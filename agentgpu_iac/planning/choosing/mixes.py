@@ -319,7 +319,7 @@ def _every(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counte
 
 def _divided(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted], terms: Terms) -> Iterator[_Pair]:
     """Baselines with a part on machines that there are, and the rest on another kind, beside each burst."""
-    room = [_room(counted, terms) for counted in baselines]
+    room, warm_of = [_room(counted, terms) for counted in baselines], _known_warm(parts)
     for first, few in enumerate(room):
         if few is None:
             continue
@@ -329,7 +329,7 @@ def _divided(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Coun
                 continue
             if other is not None and second < first:  # looked at from the other side
                 continue
-            for burst, warm, peak, zones in _beside_both(parts, mine, rest, bursts):
+            for burst, warm, peak, zones in _beside_both(parts, mine, rest, bursts, warm_of):
                 for here in _divisions(min(few, warm - 1), 1 if other is None else warm - other):
                     yield _Pair(
                         baseline=mine, rest=rest, burst=burst, warm=warm, here=here, peak=peak, zones=(1, 1, zones)
@@ -352,28 +352,42 @@ def _divisions(most: int, least: int) -> Iterable[int]:
 
 
 def _beside_both(
-    parts: Parts, mine: _Counted, rest: _Counted, bursts: Sequence[_Counted]
+    parts: Parts, mine: _Counted, rest: _Counted, bursts: Sequence[_Counted], warm: _Warm
 ) -> Iterator[tuple[_Counted | None, int, int, int]]:
     """Each burst beside a baseline of two kinds, or none, with the replicas that are warm, those of the peak, and its zones."""
-    both = (mine.part, rest.part)
-    alone = {part.candidate.peak_replicas for part in both}
+    alone = {each.part.candidate.peak_replicas for each in (mine, rest)}
     peak = max(alone)
     if parts.any_count or len(alone) == 1:
-        beside = [burst.part for burst in bursts] or [mine.part]
-        warm = min(max(parts.warm(part, its, peak) for part in both) for its in beside)
-        slowest = max(max(parts.warm(part, its, peak) for part in both) for its in beside)
-        if slowest >= peak:
-            yield None, max(peak, warm), max(peak, warm), 1
+        needed = [max(warm(mine, burst, peak), warm(rest, burst, peak)) for burst in bursts or (mine,)]
+        if max(needed) >= peak:
+            yield None, max(peak, min(needed)), max(peak, min(needed)), 1
     for burst in bursts:
-        its = burst.part
-        peaks = alone | {its.candidate.peak_replicas}
+        peaks = alone | {burst.part.candidate.peak_replicas}
         if burst.kind != mine.kind or (not parts.any_count and len(peaks) > 1):
             continue
         peak = max(peaks)
-        warm_there = max(parts.warm(part, its, peak) for part in both)
-        zones = parts.burst_zones(its, peak - warm_there) if peak > warm_there else None
+        there = max(warm(mine, burst, peak), warm(rest, burst, peak))
+        zones = parts.burst_zones(burst.part, peak - there) if peak > there else None
         if zones is not None:
-            yield burst, warm_there, peak, zones
+            yield burst, there, peak, zones
+
+
+_Warm = Callable[[_Counted, _Counted, int], int]
+"""Replicas of such a baseline that are warm beside such a burst, of so many in all."""
+
+
+def _known_warm(parts: Parts) -> _Warm:
+    """By what it depends on, of which many pairs have the same."""
+    known: dict[tuple[object, ...], int] = {}
+
+    def warm(baseline: _Counted, burst: _Counted, peak: int) -> int:
+        mine, its = baseline.part, burst.part
+        key = (id(mine.candidate), mine.spare, its.cold_s, "spot" in its.purchase.capacity_types, peak)
+        if key not in known:
+            known[key] = parts.warm(mine, its, peak)
+        return known[key]
+
+    return warm
 
 
 def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted]) -> Iterator[_Pair]:
