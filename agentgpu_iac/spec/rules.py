@@ -377,7 +377,7 @@ def _beyond_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
         yield Violation(
             steps=("spec", "capacity", "beyondInventory"),
             message="no inventory says which machines there are, so all are rented",
-            hint="leave it out, or write inventory: [{machine: g6e.xlarge, count: 2}], the machines that are yours",
+            hint="leave it out, or write inventory: [{machine: NAME, count: 2}], the machines that are yours",
         )
 
 

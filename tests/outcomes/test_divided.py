@@ -33,8 +33,8 @@ spec:
   providers: [aws]
   regions: [us-east-1]
   scaling: {prometheusUrl: "http://prometheus.monitoring:9090"}
-  accelerators: {allow: [%s]}
-  capacity: {inventory: [{machine: %s, count: 2}], beyondInventory: rent, %s}
+  accelerators: {allow: [l40s]}
+  capacity: {inventory: [{machine: g6e.xlarge, count: 2}], beyondInventory: rent, spot: never}
   agents:
     - name: support
       model: Qwen/Qwen3-8B
@@ -45,8 +45,8 @@ spec:
 
 
 @cache
-def planned(cards: str = "l40s", machine: str = "g6e.xlarge", more: str = "spot: never", normal: int = 300) -> Plan:
-    return make_plan(load_text(SPEC % (cards, machine, more, normal, 2 * normal), "spec.yaml"), load_catalog())
+def planned(normal: int = 300, peak: int = 600) -> Plan:
+    return make_plan(load_text(SPEC % (normal, peak), "spec.yaml"), load_catalog())
 
 
 def objects(plan: Plan, kind: str) -> list[dict[str, Any]]:
@@ -98,9 +98,9 @@ def test_the_rules_watch_the_series_of_both() -> None:
 
 
 def test_the_simulation_starts_both_and_bills_each_at_its_price() -> None:
-    plan = planned()
-    first, rest, _ = plan.workloads
-    answer = simulate(plan, Simulation(traffic="steady", hours=0.2))
+    plan = planned(peak=300)
+    first, rest = plan.workloads
+    answer = simulate(plan, Simulation(traffic="ramp", hours=0.2))
     (found,) = answer.deployments
     assert {moment.warm_replicas for moment in found.moments} == {first.replicas.max + rest.replicas.max}
     assert first.replica_usd_per_hour == 0
@@ -108,10 +108,10 @@ def test_the_simulation_starts_both_and_bills_each_at_its_price() -> None:
 
 
 def test_a_failed_replica_comes_back_where_it_was() -> None:
-    plan = planned()
-    first, rest, _ = plan.workloads
+    plan = planned(peak=300)
+    first, rest = plan.workloads
     calm, failing = (
-        simulate(plan, Simulation(traffic="steady", hours=1.0, mishaps=Mishaps(failures_per_hour=rate)))
+        simulate(plan, Simulation(traffic="ramp", hours=1.0, mishaps=Mishaps(failures_per_hour=rate)))
         for rate in (0.0, 1.0)
     )
     assert failing.deployments[0].failed > 0
@@ -132,5 +132,5 @@ def test_every_view_tells_of_both() -> None:
 
 
 def test_a_diff_names_the_part_that_comes() -> None:
-    found = diff(planned(normal=80), planned())
+    found = diff(planned(normal=80, peak=160), planned())
     assert "support-rest" in str(found)
