@@ -172,3 +172,33 @@ def test_only_where_something_leads_callers_to_both() -> None:
 def test_an_agent_that_is_called_like_a_part_is_told_to_be_renamed() -> None:
     with pytest.raises(BadInput, match="would both be the workload 'support-rest'"):
         own([{"machine": "s1", "count": 2}], always(5), make_agent("support-rest"))
+
+
+TWO_SIGNED = {"kind": "reserved", "machine": "l1", "count": 2, "usdPerHour": 0.5, "termMonths": 12, "signed": True}
+
+
+def committed(agent: dict[str, Any], **commitment: Any) -> Plan:
+    capacity = {**ALONE, "commitments": [{**TWO_SIGNED, **commitment}]}
+    single = make_catalog(tuple(row for row in ROWS if row.accelerator_count == 1))
+    return plan(agent, catalog=single, target="eks", regions=["us-east-1"], providers=["aws"], capacity=capacity)
+
+
+def test_what_a_commitment_covers_comes_first_and_the_rest_is_the_cheapest() -> None:
+    found = committed(always(5))
+    assert nodes(found) == {("l1", False): 2, ("s1", False): 3}
+    assert found.cost.baseline_usd_per_month == 3 * 720 + 2 * 720 / 2
+    assert [each.name for each in found.workloads] == ["support", "support-rest"]
+
+
+def test_what_is_not_signed_is_signed_only_where_that_is_cheaper() -> None:
+    sums = {usd: committed(always(5), signed=False, usdPerHour=usd).cost for usd in (0.5, 1.5)}
+    assert sums[0.5].baseline_usd_per_month == 3 * 720 + 2 * 720 / 2
+    assert sums[1.5].baseline_usd_per_month == 5 * 720
+
+
+@pytest.mark.parametrize("agent", [always(5), bursting()])
+def test_more_that_may_be_signed_is_never_dearer(agent: dict[str, Any]) -> None:
+    sums = [
+        committed(agent, signed=False, usdPerHour=0.5, count=count).cost.expected_usd_per_month for count in range(1, 6)
+    ]
+    assert sums == sorted(sums, reverse=True)

@@ -94,6 +94,18 @@ class Terms:
         """Whether a commitment may cover nodes that are bought so."""
         return bought is not None and applies(bought) and any(each.covers(machine, tier) for each in self.commitments)
 
+    def covered_nodes(self, machine: Machine, bought: Purchase) -> int | None:
+        """The most nodes of a baseline that commitments to such machines may cover; None where there is none to them.
+
+        A savings plan is to no machines: it covers whatever costs least with it.
+        """
+        if not applies(bought):
+            return None
+        named = [
+            each for each in self.commitments if each.of.kind != "savings-plan" and each.covers(machine, "baseline")
+        ]
+        return sum(int(each.most / each.takes[machine.id]) for each in named) or None
+
     @property
     def fixed_usd(self) -> Decimal:
         """What is paid in a month whatever is chosen."""

@@ -5,10 +5,10 @@ nothing of how large each is. So a mix has as many replicas at the peak as the w
 need, and no replica is asked for more than it carries. The warm ones hold whoever comes before the burst's own machine
 has started.
 
-A baseline is divided where there are only so many machines of a kind: some of its replicas stand on those that there are, the
-rest on one other kind. It has as many in all as the weaker of the two would need, so that it matters to no session where it is.
-Where nothing is limited that is never cheaper than all of them on the cheaper kind, but for machines that others leave half
-empty. Not considered: more than two kinds in one baseline, a burst on two, and a baseline divided over zones
+A baseline is divided where there are only so many machines of a kind, or a commitment covers only so many: some of its replicas
+stand on those, the rest on one other kind. It has as many in all as the weaker of the two would need, so that it matters to no
+session where it is. Where nothing is limited that is never cheaper than all of them on the cheaper kind, but for machines that
+others leave half empty. Not considered: more than two kinds in one baseline, a burst on two, and a baseline divided over zones
 (``survive: zone``) or one that comes and goes with a schedule.
 
 What could be combined is cut down first, by what no placement can gain from. A part on a machine that several share is
@@ -318,16 +318,21 @@ def _every(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counte
 
 
 def _divided(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted], terms: Terms) -> Iterator[_Pair]:
-    """Baselines with a part on machines that there are, and the rest on another kind, beside each burst."""
-    room, warm_of = [_room(counted, terms) for counted in baselines], _known_warm(parts)
-    for first, few in enumerate(room):
+    """Baselines with a part on machines that there are, or that a commitment may cover, and the rest on another kind, beside
+    each burst.
+    """
+    there_are = [_room(counted, terms.owned.get(counted.part.machine.id)) for counted in baselines]
+    covered = [_room(each, terms.covered_nodes(each.part.machine, each.part.purchase)) for each in baselines]
+    warm_of = _known_warm(parts)
+    for first, mine in enumerate(baselines):
+        few = covered[first] if there_are[first] is None else there_are[first]
         if few is None:
             continue
-        for second, other in enumerate(room):
-            mine, rest = baselines[first], baselines[second]
+        for second, rest in enumerate(baselines):
+            other = there_are[second]
             if mine.part.machine.id == rest.part.machine.id or mine.kind != rest.kind:
                 continue
-            if other is not None and second < first:  # looked at from the other side
+            if other is not None and there_are[first] is not None and second < first:  # looked at from the other side
                 continue
             for burst, warm, peak, zones in _beside_both(parts, mine, rest, bursts, warm_of):
                 for here in _divisions(min(few, warm - 1), 1 if other is None else warm - other):
@@ -336,11 +341,9 @@ def _divided(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Coun
                     )
 
 
-def _room(counted: _Counted, terms: Terms) -> int | None:
-    """Replicas that the machines there are have room for; None where there is no such end."""
-    machine = counted.part.machine
-    count = terms.owned.get(machine.id)
-    return None if count is None else count * (machine.accelerators // counted.slots)
+def _room(counted: _Counted, nodes: int | None) -> int | None:
+    """Replicas that so many nodes have room for; None where there is no such end."""
+    return None if nodes is None else nodes * (counted.part.machine.accelerators // counted.slots)
 
 
 def _divisions(most: int, least: int) -> Iterable[int]:
