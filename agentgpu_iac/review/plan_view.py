@@ -76,8 +76,8 @@ def money_blocks(plan: Plan) -> Iterator[Block]:
 
 _NOT_CONSIDERED = (
     "Not considered are a burst on several kinds of machine, a baseline on several but for machines that are yours or committed "
-    "beside one other kind, spill from a card that is full to another kind, and a share of spot spread over several types of machine: "
-    "maxSharePerPool spreads it over zones."
+    "beside one other kind, spill from a card that is full to another kind, and a share of spot spread over several types of "
+    "machine: maxSharePerPool spreads it over zones."
 )
 """What no candidate stands for, so that the gap says nothing of it (docs/scope.md)."""
 
