@@ -296,7 +296,7 @@ _SPHERON: Final = Abilities(
     makes_cluster=False,
     serves_one_developer=False,
     buys_from=("spheron",),
-    refuses=(*_on_machines("spheron"), _NO_INVENTORY),
+    refuses=(*_on_machines("spheron"), _NO_INVENTORY, _NO_RENTED_BESIDE),
     needs=(
         Need(
             at=("spec", "security", "apiKeySecret"),
@@ -360,6 +360,7 @@ _SKYSERVE: Final = Abilities(
     serves_one_developer=False,
     refuses=(
         _NO_INVENTORY,
+        _NO_RENTED_BESIDE,
         _NO_SYSTEM_NODES,
         _NO_NODE_GROUPS,
         _NO_CLUSTER_TO_MAKE,
