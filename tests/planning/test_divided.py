@@ -202,3 +202,14 @@ def test_more_that_may_be_signed_is_never_dearer(agent: dict[str, Any]) -> None:
         committed(agent, signed=False, usdPerHour=0.5, count=count).cost.expected_usd_per_month for count in range(1, 6)
     ]
     assert sums == sorted(sums, reverse=True)
+
+
+def test_what_the_warm_replicas_carry_is_summed_over_both_parts() -> None:
+    some, alike = (own([{"machine": "s1", "count": count}], always(5)) for count in (2, 5))
+    (replicas,) = (each for each in some.ledger if each.workload == "support" and each.name == "replicas")
+    assert replicas.value == 5
+    assert replicas.result == "5 warm, 2 of them here, 0 more in a burst"
+    carried, whole = (
+        sum(each.throughput.output_tokens_per_s or 0 for each in baselines(found.workloads)) for found in (some, alike)
+    )
+    assert carried == pytest.approx(whole, abs=0.15 + 1e-9)  # each of the three is rounded to a tenth

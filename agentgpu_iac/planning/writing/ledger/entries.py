@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from agentgpu_iac.plan import AgentPlan, Cost, LedgerEntry, LineItem, NodePool, Override, ProxyPlan, VcpuNeed, Workload
+from agentgpu_iac.plan import (
+    AgentPlan,
+    Cost,
+    LedgerEntry,
+    LineItem,
+    NodePool,
+    Override,
+    ProxyPlan,
+    VcpuNeed,
+    Workload,
+    baselines,
+)
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.planning.writing.calling import Beyond, carried, days_per_month
@@ -94,7 +105,7 @@ def entries(
             for line in calls.call_lines(
                 cheapest[served.name],
                 costs[served.name],
-                carried(member, served, ratio, baseline),
+                carried(member, served, ratio, baselines(workloads)),
                 days_per_month(served),
                 beyond.get(served.name),
             )
