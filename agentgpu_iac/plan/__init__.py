@@ -108,7 +108,7 @@ from agentgpu_iac.plan.system_nodes import ExistingClusterPlan, SystemNodesPlan,
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
-from agentgpu_iac.plan.workload import Workload, tiers_by_agent
+from agentgpu_iac.plan.workload import Workload, baselines, tiers_by_agent, warm_replicas
 
 __all__ = (
     "ALERTS",
@@ -243,6 +243,8 @@ __all__ = (
     "WorkPlan",
     "Workload",
     "Written",
+    "baselines",
     "tiers_by_agent",
     "token_variables",
+    "warm_replicas",
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agentgpu_iac.plan.document import Plan
 from agentgpu_iac.plan.hosts import HostPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
-from agentgpu_iac.spec.reserved import BURST_ENDING, ENGINES_ENDING, PICKER_ENDING, PROXY_NAME, ROUTER_NAME
+from agentgpu_iac.spec.reserved import BURST_ENDING, ENGINES_ENDING, PICKER_ENDING, PROXY_NAME, REST_ENDING, ROUTER_NAME
 from agentgpu_iac.spec.vocabulary import Tier
 
 MAX_LABEL = 63
@@ -28,8 +28,10 @@ BURST_SCALER_NAME = "burst-scaler"
 """The CronJob that raises and lowers their number, and its identity."""
 
 
-def workload_name(agent: str, tier: Tier) -> str:
-    """Name of a deployment in one tier."""
+def workload_name(agent: str, tier: Tier, *, is_rest: bool = False) -> str:
+    """Name of a deployment in one tier; ``is_rest``: of what carries the rest of its baseline on another kind of machine."""
+    if is_rest:
+        return f"{agent}{REST_ENDING}"
     return agent if tier == "baseline" else f"{agent}{BURST_ENDING}"
 
 
@@ -162,7 +164,7 @@ def _services(plan: Plan, agent: str, tiers: tuple[Workload, ...]) -> Iterator[C
 
 
 def _tier(workload: Workload) -> str:
-    return f"the {workload.tier} tier of {workload.agent}"
+    return f"the {'rest of the ' if workload.is_rest else ''}{workload.tier} tier of {workload.agent}"
 
 
 __all__ = (

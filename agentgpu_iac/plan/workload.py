@@ -28,6 +28,7 @@ from agentgpu_iac.plan.step_times import StepTimesPlan
 from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.watching import MetricsPlan
 from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.reserved import REST_ENDING
 from agentgpu_iac.spec.vocabulary import GroupChoice, KvCacheDtype, LatencyClass, Precision, Tier
 
 
@@ -43,7 +44,8 @@ class Workload(Document):
     tier: Tier
     """``baseline`` is always warm, ``burst`` comes on demand."""
     name: str
-    """Name of its Kubernetes objects: the deployment's, with ``-burst`` for the burst tier."""
+    """Name of its Kubernetes objects: the deployment's, with ``-burst`` for the burst tier, and ``-rest`` for what carries the
+    rest of a baseline that is on two kinds of machine."""
     node_pool: str
     """Name of its node pool."""
     share_group: str | None
@@ -182,6 +184,16 @@ class Workload(Document):
         return self.agent if self.served == (self.agent,) else f"{self.agent} ({', '.join(self.served)})"
 
     @property
+    def is_rest(self) -> bool:
+        """Whether it carries the rest of a baseline whose first part is on another kind of machine."""
+        return self.tier == "baseline" and self.name == f"{self.agent}{REST_ENDING}"
+
+    @property
+    def tier_label(self) -> str:
+        """What tells its pods, and their series, from those of the deployment's other workloads."""
+        return f"{self.tier}{REST_ENDING}" if self.is_rest else self.tier
+
+    @property
     def seats_per_group(self) -> int:
         """Seats of each attention group."""
         return self.max_num_seqs if self.max_num_seqs_per_group is None else self.max_num_seqs_per_group
@@ -203,8 +215,20 @@ class Workload(Document):
 
 
 def tiers_by_agent(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
-    """The workloads of each deployment by its name, the baseline first, in the order of the deployments."""
+    """The workloads of each deployment by its name, in the order of the deployments: the baseline first, of a divided one its
+    first part, and the burst last.
+    """
     found: dict[str, tuple[Workload, ...]] = {}
     for workload in workloads:
         found[workload.agent] = (*found.get(workload.agent, ()), workload)
     return found
+
+
+def baselines(tiers: Iterable[Workload]) -> tuple[Workload, ...]:
+    """Of a deployment's workloads those that are always there: one, or two where its baseline is on two kinds of machine."""
+    return tuple(tier for tier in tiers if tier.tier == "baseline")
+
+
+def warm_replicas(tiers: Iterable[Workload]) -> int:
+    """Replicas of a deployment that are always there."""
+    return sum(tier.replicas.max for tier in baselines(tiers))

@@ -24,6 +24,7 @@ from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
 from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, with_less_reserve
 from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.pricing import owned_alone
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection, shortfall
 from agentgpu_iac.planning.choosing.remembering import Evaluators
@@ -139,6 +140,7 @@ def _make_plan(
         alike=target_of(spec).can.runs_machines,
         joined=target_of(spec).joined(spec),
         owned=_owned(spec, on_offer),
+        rents=bool(spec.capacity.inventory) and not owned_alone(spec),
         commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
         quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),
     )
@@ -176,8 +178,8 @@ def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
     return {
         machine.id: counts.get((name, provider)) or counts[name, None]
         for machine in on_offer.machines
+        if machine.owned
         for provider, name, _ in (machine.id,)
-        if counts
     }
 
 

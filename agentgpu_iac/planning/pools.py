@@ -64,10 +64,26 @@ class Placed:
     """The same agent in what carries its burst, where that is another candidate or another machine."""
     beside: candidates.Candidate | None = None
     """There: what carries the baseline."""
+    rest: Placed | None = None
+    """The same agent in what carries the rest of its baseline, where that is on two kinds of machine."""
+    first: Placed | None = None
+    """There: the part beside which it is the rest."""
 
     def at(self, tier: Tier) -> Placed:
-        """The agent in what carries a tier."""
+        """The agent in what carries a tier, and of a divided baseline the first part."""
         return self.burst if tier == "burst" and self.burst is not None else self
+
+    def parts(self, tier: Tier) -> tuple[Placed, ...]:
+        """The agent in all that carries a tier."""
+        if tier == "burst" or self.rest is None:
+            return (self.at(tier),)
+        return self, self.rest
+
+    def replicas(self, tier: Tier) -> int:
+        """Replicas of a tier that stand there."""
+        if tier == "burst":
+            return self.candidate.burst_replicas
+        return self.candidate.baseline_replicas if self.option.here is None else self.option.here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +120,10 @@ class Pool:
     saved_usd_per_month: Decimal = Decimal(0)
     """What its nodes cost less, since commitments cover some: at what those cost, as far as it uses them."""
 
+    def part(self, position: int) -> Placed:
+        """A deployment in what of it is here."""
+        return next(member for member in self.members if member.position == position)
+
     @property
     def engines_per_accelerator(self) -> int:
         """Engines that share one accelerator; 1: each has its own."""
@@ -136,7 +156,7 @@ class Pool:
     def normal_nodes(self) -> int:
         """Nodes that normal load needs: the others of a baseline only stand by for a burst."""
         slots = sum(
-            member.candidate.normal_replicas
+            member.option.normal_replicas(member.candidate)
             * self.machine.accelerators_taken(member.candidate.accelerators_per_replica)
             for member in self.members
         )
@@ -171,17 +191,16 @@ def placed_agents(
             if option.is_shared:
                 there = candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
             release = releases[position]
-            members.append(
-                Placed(
-                    position=position,
-                    candidate=there,
-                    option=option,
-                    release=release,
-                    share_group=group,
-                    drain=option.drain or replica_drain(there, release),
-                    burst=_burst_elsewhere(option, there, release),
-                )
+            member = Placed(
+                position=position,
+                candidate=there,
+                option=option,
+                release=release,
+                share_group=group,
+                drain=option.drain or replica_drain(there, release),
+                burst=_burst_elsewhere(option, there, release),
             )
+            members.append(replace(member, rest=_rest(member)))
     return tuple(sorted(members, key=lambda member: served[member.position]))
 
 
@@ -201,6 +220,22 @@ def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: En
     )
 
 
+def _rest(member: Placed) -> Placed | None:
+    there = member.option.rest
+    if there is None:
+        return None
+    (candidate,) = there.candidates
+    return Placed(
+        position=member.position,
+        candidate=candidate,
+        option=there,
+        release=member.release,
+        share_group=None,
+        drain=there.drain or replica_drain(candidate, member.release),
+        first=member,
+    )
+
+
 def pools_of(
     placed: Sequence[Placed], stack: str, terms: Terms, joint: Mapping[tuple[int, Tier], Joint]
 ) -> tuple[Pool, ...]:
@@ -212,7 +247,7 @@ def pools_of(
     facts: dict[tuple[str, ...], tuple[Tier, Machine, Purchase]] = {}
     tiers: tuple[Tier, ...] = ("baseline", "burst")
     for tier in tiers:
-        for member in (each.at(tier) for each in placed):
+        for member in (part for each in placed for part in each.parts(tier)):
             purchase = member.option.baseline if tier == "baseline" else member.option.burst
             if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
                 continue
@@ -270,11 +305,13 @@ def _parts(
 
 
 def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
-    """The pools of each deployment, by its position."""
+    """The pools of each deployment, by its position: the baseline's first, and of a divided one that of the rest last."""
     found: dict[int, list[Pool]] = {}
     for pool in pools:
         for member in pool.members:
             found.setdefault(member.position, []).append(pool)
+    for position, its in found.items():
+        its.sort(key=lambda pool: (pool.tier, pool.part(position).first is not None))
     return {position: tuple(its) for position, its in found.items()}
 
 
@@ -296,11 +333,7 @@ def _pool(
     slots = sum(member.option.accelerators(tier) for member in members)
     if nodes is None:
         nodes = first.option.accelerators(tier) if shared else _nodes_of(members, tier, machine)
-    used = sum(
-        (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
-        * member.candidate.accelerators_per_replica
-        for member in members
-    )
+    used = sum(member.replicas(tier) * member.candidate.accelerators_per_replica for member in members)
     return Pool(
         name=_pool_name(stem, machine, purchase.capacity_types, several_regions=several_regions),
         tier=tier,
@@ -345,6 +378,8 @@ def _with_reservation(pool: Pool, ratio: float) -> Pool:
 def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, several_regions: bool) -> str:
     """A readable name, unique in the plan: stem, machine, how it is bought; shortened by a hash where too long."""
     short = "-".join({"on-demand": "od", "spot": "spot", "reserved": "res"}[way] for way in ways[:1])
+    if machine.among_rented:
+        short = "own"
     place = (
         machine.instance.name
         if machine.instance.provider == "aws"

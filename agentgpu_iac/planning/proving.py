@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.plan import NinePlan, Plan, ProofPlan, Workload
+from agentgpu_iac.plan import NinePlan, Plan, ProofPlan, Workload, tiers_by_agent, warm_replicas
 from agentgpu_iac.planning.levers.asking import Asked
 from agentgpu_iac.planning.levers.changes import place, written
 from agentgpu_iac.simulation.courses import course, waits, worst
@@ -459,7 +459,7 @@ def _baseline(plan: Plan, deployment: str) -> Workload:
 
 
 def _count(plan: Plan, deployment: str) -> int:
-    return _baseline(plan, deployment).replicas.max
+    return warm_replicas(tiers_by_agent(plan.workloads)[deployment])
 
 
 def _burst(plan: Plan, deployment: str) -> Workload | None:

@@ -126,15 +126,18 @@ def _both(alike: tuple[Option, ...], mixed: tuple[Option, ...]) -> tuple[Option,
 
 def _machines(found: AgentOptions) -> set[MachineId]:
     """Every machine that may carry something of the agent."""
-    return {option.machine.id for option in found.options} | {part.machine.id for part in found.parts.bursts}
+    parts = (*found.parts.baselines, *found.parts.bursts)
+    return {option.machine.id for option in found.options} | {part.machine.id for part in parts}
 
 
 def _seated(option: Option, found: Sequence[AgentFits], bought: Sequence[AgentOptions], spec: StackSpec) -> Option:
     """The option with its seats settled, where it is a mix."""
-    if option.elsewhere is None:
+    if option.elsewhere is None and option.rest is None:
         return option
     (position,) = option.deployments
     there = option.elsewhere
+    if there is None:  # nothing comes with a burst
+        return seated(option, found[position], spec, 0.0)
     cold_s = next(
         part.cold_s
         for part in bought[position].parts.bursts
@@ -157,7 +160,7 @@ def _starts(
     alone = target_of(spec).can.replica_fills_machine
     for member in placed:
         for pool in its_pools[member.position]:
-            here = member.at(pool.tier)
+            here = pool.part(member.position)
             gib = _models_gib([here.candidate], spec) if alone else in_pool[pool.name]
             start = caching.cold_start_plan(
                 here.candidate, pool.machine, here.release, gib, spec, pool.engines_per_accelerator

@@ -308,7 +308,7 @@ def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:
 
 
 def _whose(workload: Workload) -> Pairs:
-    return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier))
+    return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier_label))
 
 
 def _devices(workload: Workload) -> Pairs:

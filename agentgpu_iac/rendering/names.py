@@ -68,7 +68,7 @@ def pool_labels(pool: NodePool) -> Pairs:
 
 def workload_labels(workload: Workload) -> Pairs:
     """The labels that say which agent, tier and nodes an object is about."""
-    return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+    return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier_label), (POOL_LABEL, workload.node_pool))
 
 
 def watched_labels(plan: Plan, name: str) -> Pairs:

@@ -373,7 +373,7 @@ def _streaming(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
         _policy(
             plan,
             f"stream-{workload.name}",
-            ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier)),
+            ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier_label)),
             egress=_bucket(),
         )
         for workload in plan.workloads

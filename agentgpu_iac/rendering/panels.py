@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.plan import MetricsPlan, Workload
+from agentgpu_iac.plan import MetricsPlan, Workload, baselines
 from agentgpu_iac.plan.series import TIER_SERIES_LABEL, decimal
 from agentgpu_iac.plan.watching import ERRORS, KV_CACHE_FULL
 from agentgpu_iac.rendering.watched import Watched
@@ -194,8 +194,8 @@ def _replicas(watched: Watched, tiers: Sequence[Workload]) -> Panel:
             line
             for workload in tiers
             for line in (
-                (workload.tier, _running(watched, workload)),
-                (f"{workload.tier}, planned at most", f"vector({workload.replicas.max})"),
+                (workload.tier_label, _running(watched, workload)),
+                (f"{workload.tier_label}, planned at most", f"vector({workload.replicas.max})"),
             )
         ),
     )
@@ -240,7 +240,7 @@ def _seats(tiers: Sequence[Workload], chosen: str) -> str:
     if len({workload.most_generating for workload in tiers}) == 1:
         return f"{tiers[0].most_generating} * sum(up{{{chosen}}})"
     return " + ".join(
-        f'{workload.most_generating} * (sum(up{{{chosen},{TIER_SERIES_LABEL}="{workload.tier}"}}) or vector(0))'
+        f'{workload.most_generating} * (sum(up{{{chosen},{TIER_SERIES_LABEL}="{workload.tier_label}"}}) or vector(0))'
         for workload in tiers
     )
 
@@ -346,9 +346,10 @@ def overview(watched: Watched, agents: Sequence[Sequence[Workload]], chosen_by: 
                 lines=(("refused", added(refused)),),
                 steps=((None, GREEN), (1.0, YELLOW), (10.0, RED)),
             )
-    baseline = sum(float(tiers[0].replica_usd_per_hour) * tiers[0].replicas.max for tiers in agents)
+    always = [each for tiers in agents for each in baselines(tiers)]
+    baseline = sum(float(each.replica_usd_per_hour) * each.replicas.max for each in always)
     prices = [
-        f'{money_text(each.replica_usd_per_hour)} * sum(up{{{of(tiers)},agentgpu_dev_tier="{each.tier}"}})'
+        f'{money_text(each.replica_usd_per_hour)} * sum(up{{{of(tiers)},agentgpu_dev_tier="{each.tier_label}"}})'
         for tiers, _ in engines
         for each in tiers
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.plan import HostPlan, Plan, Workload
+from agentgpu_iac.plan import HostPlan, Plan, Workload, baselines, warm_replicas
 from agentgpu_iac.plan.series import TIER_SERIES_LABEL, in_cluster, selector
 
 
@@ -48,16 +48,16 @@ class Watched:
         """Replicas of a workload that answer; by what Kubernetes says of them where nothing scrapes the engine."""
         if workload.metrics is None and self.host is None:
             return f'sum(kube_deployment_status_replicas_ready{{{self.of_stack},deployment="{workload.name}"}})'
-        return f'sum(up{{{self.of_agent(workload.agent)},{TIER_SERIES_LABEL}="{workload.tier}"}})'
+        return f'sum(up{{{self.of_agent(workload.agent)},{TIER_SERIES_LABEL}="{workload.tier_label}"}})'
 
     def warm_replicas(self, tiers: Sequence[Workload]) -> int:
         """Replicas that are to answer whatever the load: those of the baseline, or all that the machine runs."""
         if self.host is None:
-            return tiers[0].replicas.max
+            return warm_replicas(tiers)
         names = {workload.name for workload in tiers}
         return sum(engine.workload in names for engine in self.host.engines)
 
     def warm_up(self, tiers: Sequence[Workload]) -> str:
         """How many of those answer."""
-        counted = tiers[:1] if self.host is None else tiers
+        counted = baselines(tiers) if self.host is None else tiers
         return " + ".join(f"({self.replicas_up(workload)} or vector(0))" for workload in counted)

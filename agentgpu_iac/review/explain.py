@@ -58,10 +58,16 @@ def _entries(plan: Plan, agent: str) -> tuple[LedgerEntry, ...]:
     return tuple(entry for entry in plan.ledger if entry.workload in names)
 
 
+def kinds(plan: Plan, name: str) -> str:
+    """What a replica of a deployment's baseline takes: of one that is on two kinds of machine, of either."""
+    always = (each for each in plan.workloads if each.agent == name and each.tier == "baseline")
+    return " and ".join(dict.fromkeys(f"{each.accelerators_per_replica} x {each.accelerator}" for each in always))
+
+
 def _view(plan: Plan, agent: str) -> Iterator[Block]:
     workload = next(workload for workload in plan.workloads if workload.agent == agent)
     entries = _entries(plan, agent)
-    yield Heading(text=f"{agent}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}")
+    yield Heading(text=f"{agent}: {workload.model} on {kinds(plan, agent)}")
     yield from served_blocks(plan, agent)
     for section in dict.fromkeys(entry.section for entry in entries):
         yield Paragraph(text=f"{section}:")

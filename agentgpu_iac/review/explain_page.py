@@ -11,7 +11,7 @@ from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.plan import LedgerEntry, Plan, Workload
 from agentgpu_iac.plan.meanings import RANK_ORDER
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, tone_of
-from agentgpu_iac.review.explain import explain, explained
+from agentgpu_iac.review.explain import explain, explained, kinds
 from agentgpu_iac.review.plan_page import reasons
 from agentgpu_iac.review.plan_view import gap_sentence, money_blocks, replicas, sentence
 from agentgpu_iac.review.proof_view import proof_blocks
@@ -126,7 +126,7 @@ def agent_page(plan: Plan, source: str, agent: str) -> tuple[Block, ...]:
 def _agent(plan: Plan, source: str, agent: str) -> Iterator[Block]:
     (name,) = explained(plan, source, agent)
     workload = _baseline(plan, name)
-    yield Heading(text=f"{name}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}")
+    yield Heading(text=f"{name}: {workload.model} on {kinds(plan, name)}")
     yield Paragraph(text=f"{workload.chosen_because[:1].upper()}{workload.chosen_because[1:]}.")
     yield Listing(items=tuple(driver.message for driver in plan.drivers if driver.agent == name))
     yield from served_blocks(plan, name)

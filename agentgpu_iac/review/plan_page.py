@@ -170,7 +170,7 @@ def _band(error: float | None) -> str:
 def _shared(plan: Plan) -> Iterator[str]:
     """Whom a deployment serves that is not named after one agent alone."""
     for workload in plan.workloads:
-        if workload.tier == "baseline" and workload.served != (workload.agent,):
+        if workload.tier == "baseline" and not workload.is_rest and workload.served != (workload.agent,):
             yield f"{workload.agent} serves {', '.join(workload.served)}."
 
 

@@ -75,8 +75,9 @@ def money_blocks(plan: Plan) -> Iterator[Block]:
 
 
 _NOT_CONSIDERED = (
-    "Not considered are replicas of one tier on several kinds of machine, spill from a card that is full to another kind, and a "
-    "share of spot spread over several types of machine: maxSharePerPool spreads it over zones."
+    "Not considered are a burst on several kinds of machine, a baseline on several but for machines that are yours or committed "
+    "beside one other kind, spill from a card that is full to another kind, and a share of spot spread over several types of "
+    "machine: maxSharePerPool spreads it over zones."
 )
 """What no candidate stands for, so that the gap says nothing of it (docs/scope.md)."""
 

@@ -41,8 +41,8 @@ class Deployment:
         self.name = tiers[0].agent
         self.baseline = tiers[0]
         self.burst = next((tier for tier in tiers if tier.tier == "burst" and tier.replicas.max), None)
-        self.engines: dict[str, Engine] = {tier.tier: engine_of(tier, _speed(tier), shared) for tier in tiers}
-        self.pools: dict[str, NodePool] = {tier.tier: plan.pool(tier.node_pool) for tier in tiers}
+        self.engines: dict[str, Engine] = {tier.tier_label: engine_of(tier, _speed(tier), shared) for tier in tiers}
+        self.pools: dict[str, NodePool] = {tier.tier_label: plan.pool(tier.node_pool) for tier in tiers}
         routes = () if plan.router is None else plan.router.routes
         self.route: RoutePlan | None = next((each for each in routes if each.leads_to == self.name), None)
         self.is_picked = plan.router is not None and plan.router.kind == "gateway" and self.route is not None
@@ -68,7 +68,7 @@ class Deployment:
         self.rolled = 0
         self.prompt_tokens = 0
         self.cached_tokens = 0
-        self.paid_ms: dict[str, float] = {tier.tier: 0.0 for tier in tiers}
+        self.paid_ms: dict[str, float] = {tier.tier_label: 0.0 for tier in tiers}
         hours = self.baseline.open_hours
         self.windows: Windows | None = None if hours is None else Windows(hours)
         """When its baseline runs; None: always."""
@@ -145,7 +145,7 @@ class Deployment:
         self.replicas.remove(replica)
         self._by_number.pop(replica.number)
         if tier != "baseline" or not self.follows_clock or not self.keeps_nodes:
-            self.paid_ms[tier] += now_ms - replica.claimed_ms
+            self.paid_ms[replica.engine.workload.tier_label] += now_ms - replica.claimed_ms
         self._count(replica)
         if node_stays and tier == "burst":
             self.idle_nodes.append(now_ms + self.pools[tier].idle_s * 1000)
@@ -155,7 +155,7 @@ class Deployment:
         for replica in self.replicas:
             tier = replica.engine.workload.tier
             if tier != "baseline" or not self.follows_clock or not self.keeps_nodes:
-                self.paid_ms[tier] += now_ms - replica.claimed_ms
+                self.paid_ms[replica.engine.workload.tier_label] += now_ms - replica.claimed_ms
             self._count(replica)
         if self.follows_clock and self.keeps_nodes:
             self.paid_ms["baseline"] = self.baseline.replicas.max * (now_ms - self._bill_ms)
@@ -183,12 +183,12 @@ class Deployment:
 
     def gpu_hours(self) -> float:
         """Accelerators x hours paid for."""
-        return sum(self.paid_ms[tier.tier] * tier.accelerators_per_replica for tier in self.tiers) / 3_600_000
+        return sum(self.paid_ms[tier.tier_label] * tier.accelerators_per_replica for tier in self.tiers) / 3_600_000
 
     def usd(self) -> Decimal:
         """At the plan's prices."""
-        hours = {tier.tier: Decimal(repr(self.paid_ms[tier.tier] / 3_600_000)) for tier in self.tiers}
-        return sum((tier.replica_usd_per_hour * hours[tier.tier] for tier in self.tiers), Decimal(0))
+        hours = {tier.tier_label: Decimal(repr(self.paid_ms[tier.tier_label] / 3_600_000)) for tier in self.tiers}
+        return sum((tier.replica_usd_per_hour * hours[tier.tier_label] for tier in self.tiers), Decimal(0))
 
     def static_usd(self, hours: float) -> Decimal:
         """Had all replicas of the peak run for so long."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, Final, Protocol
 
+from agentgpu_iac.plan import baselines
 from agentgpu_iac.simulation.deployment import FOUND_AFTER_MS, Deployment
 from agentgpu_iac.simulation.mishaps import Run
 from agentgpu_iac.simulation.opening import OfficeClock, Peaks
@@ -57,7 +58,7 @@ class Machines:
         """The baseline is there; what scales the rest begins to look."""
         clock = self._clock
         follows = self._day is not None and deployment.windows is not None
-        tiers = [("baseline", 0 if follows else deployment.baseline.replicas.max)]
+        tiers = [] if follows else [(each.tier_label, each.replicas.max) for each in baselines(deployment.tiers)]
         scaling = None if deployment.burst is None else deployment.burst.scaling
         if scaling is not None and scaling.min_replicas:
             tiers.append(("burst", scaling.min_replicas))
@@ -209,7 +210,7 @@ class Machines:
         if replica.state != "ready":
             return
         mishaps = self._mishaps
-        is_spot = deployment.pools[replica.engine.workload.tier].capacity_types[0] == "spot"
+        is_spot = deployment.pools[replica.engine.workload.tier_label].capacity_types[0] == "spot"
         for per_hour, handler in (
             (mishaps.reclaims_per_hour if is_spot else 0.0, self._reclaimed),
             (mishaps.failures_per_hour, self._failed),
@@ -230,7 +231,7 @@ class Machines:
         deployment.reclaimed += 1
         notice_ms = 1000.0 * (replica.engine.workload.drain.notice_s or 0)
         self._drain(deployment, replica, min(notice_ms, deployment.drain_ms(replica)), node_stays=False)
-        self._start(deployment, replica.engine.workload.tier, self._clock.now_ms)
+        self._start(deployment, replica.engine.workload.tier_label, self._clock.now_ms)
 
     def _failed(self, pair: tuple[Deployment, Replica]) -> None:
         """A machine is gone at once; another is asked for when Kubernetes has given it up."""
@@ -240,7 +241,7 @@ class Machines:
             return
         deployment.failed += 1
         self._stopped((deployment, replica, False))
-        self._start(deployment, replica.engine.workload.tier, now_ms + _FOUND_DEAD_MS)
+        self._start(deployment, replica.engine.workload.tier_label, now_ms + _FOUND_DEAD_MS)
 
     def _drain(self, deployment: Deployment, replica: Replica, within_ms: float, *, node_stays: bool) -> None:
         if replica.state == "starting":
@@ -283,7 +284,7 @@ class Machines:
         if not old:
             return
         leaves = old.pop(0)
-        tier = leaves.engine.workload.tier
+        tier = leaves.engine.workload.tier_label
         surges = leaves.engine.workload.rollout.max_surge > 0
         deployment.rolled += 1
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
 
-from agentgpu_iac.plan import AgentPlan, Plan, Workload
+from agentgpu_iac.plan import AgentPlan, Plan, Workload, tiers_by_agent
 from agentgpu_iac.simulation.opening import Windows, within
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, HOURS, Point, Traffic, least_hours, profile
 
@@ -43,7 +43,7 @@ def sessions_over_time(
 
 def expected_requests(plan: Plan, traffic: Traffic, hours: float) -> float:
     """Requests of the measured time, if all are answered at the plan's pace; sub-agents' by their own sessions."""
-    baselines = {each.agent: each for each in plan.workloads if each.tier == "baseline"}
+    baselines = {name: tiers[0] for name, tiers in tiers_by_agent(plan.workloads).items()}
     return math.fsum(_of_agent(agent, baselines, traffic, hours) for agent in plan.served_agents)
 
 

@@ -55,6 +55,8 @@ class Abilities:
     """Engines of one agent may, too: a rollout finds room there."""
     mixes_replicas: bool
     """Replicas of one agent may be on different accelerators, behind one address."""
+    splits_baselines: bool
+    """So may its warm replicas by themselves: on machines that are yours and on others."""
     spans_nodes: bool
     """A replica may go over several machines."""
     replica_fills_machine: bool
@@ -132,6 +134,13 @@ _NO_INVENTORY: Final = Refusal(
     at=("spec", "capacity", "inventory"),
     message="machines are made here when the stack is deployed, so none of them is there before",
     hint="use target: kubernetes for nodes or compose for machines that you have",
+)
+
+_NO_RENTED_BESIDE: Final = Refusal(
+    at=("spec", "capacity", "beyondInventory"),
+    words=("rent",),
+    message="each of your machines is reached at an address of its own here, and nothing leads callers on to rented ones",
+    hint="leave it out, or use target: kubernetes",
 )
 
 _NO_NODE_GROUPS: Final = Refusal(
@@ -214,6 +223,7 @@ _EKS: Final = Abilities(
     shares_accelerators=True,
     shares_among_replicas=False,
     mixes_replicas=True,
+    splits_baselines=True,
     spans_nodes=True,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -239,6 +249,7 @@ _KUBERNETES: Final = Abilities(
     shares_accelerators=True,
     shares_among_replicas=False,
     mixes_replicas=True,
+    splits_baselines=True,
     spans_nodes=True,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -269,6 +280,7 @@ _SPHERON: Final = Abilities(
     shares_accelerators=True,
     shares_among_replicas=True,
     mixes_replicas=True,
+    splits_baselines=False,
     spans_nodes=False,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -284,7 +296,7 @@ _SPHERON: Final = Abilities(
     makes_cluster=False,
     serves_one_developer=False,
     buys_from=("spheron",),
-    refuses=(*_on_machines("spheron"), _NO_INVENTORY),
+    refuses=(*_on_machines("spheron"), _NO_INVENTORY, _NO_RENTED_BESIDE),
     needs=(
         Need(
             at=("spec", "security", "apiKeySecret"),
@@ -307,6 +319,7 @@ _COMPOSE: Final = Abilities(
     shares_accelerators=True,
     shares_among_replicas=True,
     mixes_replicas=True,
+    splits_baselines=False,
     spans_nodes=False,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -320,7 +333,7 @@ _COMPOSE: Final = Abilities(
     opens_buckets_to_pods=False,
     makes_cluster=False,
     serves_one_developer=True,
-    refuses=_on_machines("compose"),
+    refuses=(*_on_machines("compose"), _NO_RENTED_BESIDE),
 )
 
 _SKYSERVE: Final = Abilities(
@@ -330,6 +343,7 @@ _SKYSERVE: Final = Abilities(
     shares_accelerators=False,
     shares_among_replicas=False,
     mixes_replicas=False,
+    splits_baselines=False,
     spans_nodes=False,
     replica_fills_machine=True,
     keeps_sessions=False,
@@ -346,6 +360,7 @@ _SKYSERVE: Final = Abilities(
     serves_one_developer=False,
     refuses=(
         _NO_INVENTORY,
+        _NO_RENTED_BESIDE,
         _NO_SYSTEM_NODES,
         _NO_NODE_GROUPS,
         _NO_CLUSTER_TO_MAKE,

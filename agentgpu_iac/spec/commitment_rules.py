@@ -102,10 +102,10 @@ def _day_rules(stated: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
 
 def _place_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
     """Machines of one's own are bought of nobody."""
-    if items(capacity, "inventory") and items(capacity, "commitments"):
+    if items(capacity, "inventory") and items(capacity, "commitments") and capacity.get("beyondInventory") != "rent":
         yield Violation(
             steps=_AT,
             message=f"the inventory on line {LINE} says which machines there are, and none of those is bought",
-            hint="leave one of the two out; usdPerHour in the inventory says what your machines cost",
+            hint="leave one out, or write beyondInventory: rent; usdPerHour in the inventory says what your machines cost",
             other=("spec", "capacity", "inventory"),
         )

@@ -17,6 +17,8 @@ BURST_ENDING: Final = "-burst"
 ENGINES_ENDING: Final = "-engines"
 PICKER_ENDING: Final = "-picker"
 PAID_ENDING: Final = "-paid"
+REST_ENDING: Final = "-rest"
+"""No agent is refused for it: a plan in which two things would be called so is none (``plan/names.py``)."""
 
 ROUTER_NAME: Final = "traffic-router"
 """Name of every object that makes up the stack's NGINX."""

@@ -66,6 +66,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from peak_hours_rules(part(spec, "scaling"), agents)
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
+    yield from _beyond_rules(part(spec, "capacity"))
     yield from _inventory_places(part(spec, "capacity"), items(spec, "regions"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
@@ -367,6 +368,16 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
             message=f"{shown(machine)} is in the inventory already, in line {LINE}",
             hint="write each kind once, with all that there are as its count",
             other=other,
+        )
+
+
+def _beyond_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
+    """Only where something is there can something be beyond it."""
+    if capacity.get("beyondInventory") is not None and not items(capacity, "inventory"):
+        yield Violation(
+            steps=("spec", "capacity", "beyondInventory"),
+            message="no inventory says which machines there are, so all are rented",
+            hint="leave it out, or write inventory: [{machine: NAME, count: 2}], the machines that are yours",
         )
 
 

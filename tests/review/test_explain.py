@@ -447,7 +447,7 @@ def test_the_view_names_runners_up_and_every_rejection(path: Path) -> None:
     for rejection in plan.rejections:
         assert rejection.message in whole
     assert f"optimality gap {plan.cost.optimality_gap_ratio:.2%}" in whole
-    for left_out in ("one tier on several kinds of machine", "spill from a card", "several types of machine"):
+    for left_out in ("a burst on several kinds of machine", "spill from a card", "several types of machine"):
         assert left_out in whole
 
 

@@ -84,6 +84,7 @@ BAD = (
         "capacity.inventory[1].machine",
         with_spec("target: compose", "capacity: {inventory: [{machine: a, count: 1}, {machine: a, count: 2}]}"),
     ),
+    ("_beyond_rules", "capacity.beyondInventory", with_spec("target: kubernetes", "capacity: {beyondInventory: rent}")),
     ("_plan_rules", "capacity.commitments[0].kind", committed("kind: savings-plan, usdPerHour: 1")),
     *(
         (

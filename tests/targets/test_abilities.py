@@ -103,6 +103,10 @@ ASKED: dict[str, Callable[[Target], list[str]]] = {
     "scales_on_metrics": faults(at="spec.scaling.method", scaling={"method": "keda"}),
     "serves_one_developer": faults(make_agent(engine="ollama"), at="spec.agents[0].engine"),
     "shares_accelerators": rejections(*SMALL, constraint="sharing", reason="machine of its own"),
+    "splits_baselines": faults(
+        at="spec.capacity.beyondInventory",
+        capacity={"inventory": [{"machine": "s1", "count": 1}], "beyondInventory": "rent"},
+    ),
     "spans_nodes": rejections(make_agent(model="test/huge", ttftMs=5000), constraint="several-nodes"),
     "fills_cache_by_hand": rejections(make_agent(model="test/local"), constraint="weights"),
     "chooses_node_image": warnings("pins.amiAlias", pins={"amiAlias": "al2023@v20261105"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.plan import NodePool, Warning
+from agentgpu_iac.plan import NodePool, Warning, warm_replicas
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
@@ -56,7 +56,7 @@ def _renewed_at_any_hour(context: Context) -> Iterator[Warning]:
         tiers[0]
         for tiers in context.tiers.values()
         if tiers[0].user_facing
-        and tiers[0].replicas.max == 1
+        and warm_replicas(tiers) == 1
         and context.pools[tiers[0].node_pool].autoscaler is not None
     ]
     if lone:

@@ -26,7 +26,7 @@ def schedule_warnings(context: Context, candidate: Candidate) -> Iterator[Warnin
     if hours.node_hours_per_month is None:
         yield warning(
             "schedule-saves-no-nodes",
-            f"its replicas go outside the windows ({closed:g} h a week), and its nodes stay: {_why_stay(context)}",
+            f"its replicas go outside the windows ({closed:g} h a week), and its nodes stay: {_why_stay(context, candidate)}",
             demand.name,
         )
     elif pool.autoscaler is None:
@@ -44,9 +44,9 @@ def schedule_warnings(context: Context, candidate: Candidate) -> Iterator[Warnin
         )
 
 
-def _why_stay(context: Context) -> str:
+def _why_stay(context: Context, candidate: Candidate) -> str:
     capacity = context.spec.capacity
-    if capacity.inventory:
+    if context.pools[context.tiers[candidate.demand.name][0].node_pool].owned:
         return "they are yours (capacity.inventory), and cost the same around the clock"
     if capacity.reservation != "none":
         return "they are held (capacity.reservation), and paid around the clock"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from agentgpu_iac.plan import Architecture, Pattern, PriceAge
+from agentgpu_iac.plan import Architecture, Pattern, PriceAge, Workload, baselines
 from agentgpu_iac.plan.cards import cards
 from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.context import Context
@@ -101,7 +101,7 @@ def _carried(context: Context) -> Iterator[str]:
     """What the nodes carry, at rest and at the peak."""
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
     sessions = sum(
-        min(candidate.demand.concurrent, candidate.baseline_replicas * candidate.max_num_seqs)
+        min(candidate.demand.concurrent, _warm_seats(context.tiers[candidate.demand.name]))
         for candidate in context.candidates
     )
     peak = sum(
@@ -119,6 +119,10 @@ def _carried(context: Context) -> Iterator[str]:
         yield f"{peak:,} session{plural(peak)} of the peak stay{'s' if peak == 1 else ''} resident."
     if answered:
         yield f"{per_second(answered)} requests/s of the peak are answered."
+
+
+def _warm_seats(tiers: Sequence[Workload]) -> int:
+    return sum(tier.replicas.max * tier.max_num_seqs for tier in baselines(tiers))
 
 
 def _free(context: Context) -> str:

@@ -82,7 +82,8 @@ def committed(stated: Sequence[Commitment], usable: Sequence[Machine], day: str)
         takes = {
             machine.id: rates.get(machine.instance.name, Decimal(1))
             for machine in usable
-            if machine.usd_per_hour("on-demand") is not None
+            if not machine.owned
+            and machine.usd_per_hour("on-demand") is not None
             and each.provider in (None, machine.instance.provider)
             and each.region in (None, machine.region)
             and (machine.instance.name in rates if rates else machine.instance.name == each.machine)

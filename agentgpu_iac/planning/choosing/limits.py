@@ -51,7 +51,9 @@ class Terms:
     joined: frozenset[str] = frozenset()
     """Providers whose machines carry bursts beside the cluster, each agent's by themselves."""
     owned: Mapping[MachineId, int] = field(default_factory=dict)
-    """How many machines of a kind there are, where the stack has its own: then no other may be used."""
+    """How many machines of a kind there are, where the stack has its own."""
+    rents: bool = False
+    """Whether others may be used beside those."""
     commitments: tuple[Committed, ...] = ()
     quotas: tuple[Quota, ...] = ()
     budget_usd: Decimal | None = None
@@ -60,18 +62,28 @@ class Terms:
     @property
     def keeps_all(self) -> bool:
         """Whether what is dearer may be all that is left, so that nothing is dropped for its price."""
-        return bool(self.owned)
+        return bool(self.owned) and not self.rents
 
-    def quota_weights(self, machine: Machine, bought: Purchase | None) -> dict[str, float]:
-        """VCPUs of a node by the quotas that count it; a market without quotas drops by price alone."""
-        if bought is None or not self.quotas:
+    def counted(self, machine: Machine, bought: Purchase | None) -> dict[str, float]:
+        """What a node takes of what is limited beside what everybody may fall back on: vCPUs of quotas, machines of one's own.
+
+        A market without either drops by price alone.
+        """
+        if bought is None or not (self.quotas or self.rents):
             return {}
         kind = (machine.id, "spot" in bought.capacity_types[:1])
-        return {quota.name: float(vcpus) for quota in self.quotas if (vcpus := quota.vcpus.get(kind))}
+        found = {quota.name: float(vcpus) for quota in self.quotas if (vcpus := quota.vcpus.get(kind))}
+        count = self.owned.get(machine.id) if self.rents else None
+        return found if count is None else {in_words(machine.id, count): 1.0, **found}
+
+    @property
+    def counted_names(self) -> tuple[str, ...]:
+        """What machines may be counted by, in order."""
+        return (*(self.owned_names if self.rents else ()), *(quota.name for quota in self.quotas))
 
     def depends_on_place(self, machine: Machine, bought: Purchase | None, tier: Tier) -> bool:
-        """Whether the same kind of machine elsewhere is not the same: a commitment covers it here, or a quota counts it."""
-        return self.is_committed(machine, bought, tier) or bool(self.quota_weights(machine, bought))
+        """Whether the same kind of machine elsewhere is not the same: a commitment covers it here, or something counts it."""
+        return self.is_committed(machine, bought, tier) or bool(self.counted(machine, bought))
 
     def least_usd_per_hour(self, machine: Machine, bought: Purchase, tier: Tier) -> Decimal:
         """The least that a node costs, with whatever commitment covers it."""
@@ -81,6 +93,18 @@ class Terms:
     def is_committed(self, machine: Machine, bought: Purchase | None, tier: Tier) -> bool:
         """Whether a commitment may cover nodes that are bought so."""
         return bought is not None and applies(bought) and any(each.covers(machine, tier) for each in self.commitments)
+
+    def covered_nodes(self, machine: Machine, bought: Purchase) -> int | None:
+        """The most nodes of a baseline that commitments to such machines may cover; None where there is none to them.
+
+        A savings plan is to no machines: it covers whatever costs least with it.
+        """
+        if not applies(bought):
+            return None
+        named = [
+            each for each in self.commitments if each.of.kind != "savings-plan" and each.covers(machine, "baseline")
+        ]
+        return sum(int(each.most / each.takes[machine.id]) for each in named) or None
 
     @property
     def fixed_usd(self) -> Decimal:
@@ -154,7 +178,7 @@ def node_weights(machine: Machine, tier: Tier, bought: Purchase, terms: Terms) -
     count = terms.owned.get(machine.id)
     if count is not None:
         found[in_words(machine.id, count)] = 1.0
-    found |= terms.quota_weights(machine, bought)
+    found |= terms.counted(machine, bought)
     if terms.is_committed(machine, bought, tier):
         found[meter(machine.id, tier)] = 1.0
     if terms.budget_usd is not None and tier == "baseline":

@@ -1,9 +1,15 @@
-"""Mixes: an agent's baseline on one candidate and machine, and its burst on another.
+"""Mixes: an agent's baseline on one candidate and machine, and its burst on another; or the baseline itself on two.
 
 Replicas of one agent stand behind one address, and whatever spreads its sessions over them spreads them evenly: it knows
 nothing of how large each is. So a mix has as many replicas at the peak as the weaker of its two candidates alone would
 need, and no replica is asked for more than it carries. The warm ones hold whoever comes before the burst's own machine
 has started.
+
+A baseline is divided where there are only so many machines of a kind, or a commitment covers only so many: some of its replicas
+stand on those, the rest on one other kind. It has as many in all as the weaker of the two would need, so that it matters to no
+session where it is. Where nothing is limited that is never cheaper than all of them on the cheaper kind, but for machines that
+others leave half empty. Not considered: more than two kinds in one baseline, a burst on two, and a baseline divided over zones
+(``survive: zone``) or one that comes and goes with a schedule.
 
 What could be combined is cut down first, by what no placement can gain from. A part on a machine that several share is
 worth its place only if its share of the machine costs some agent less than a part whose price hangs on nobody else; where
@@ -59,6 +65,8 @@ class Parts:
     """Zones over which so many replicas of a burst are spread; None where it may not be bought so."""
     any_count: bool = True
     """Whether a session finds its context however many replicas there are."""
+    divides: bool = False
+    """Whether its warm replicas may be on two kinds of machine."""
 
 
 def mixed_options(by_agent: Sequence[Parts], terms: Terms, known: Known | None = None) -> list[tuple[Option, ...]]:
@@ -69,21 +77,21 @@ def mixed_options(by_agent: Sequence[Parts], terms: Terms, known: Known | None =
     found: list[tuple[Option, ...]] = []
     for parts, both in zip(by_agent, tiers, strict=True):
         if terms.keeps_all:  # what is dearer may be all that is left
-            found.append(known.of(_all_mixes, parts, *both))
+            found.append(known.of(_all_mixes, parts, *both, terms))
             continue
         mine, more = (known.of(_useful, each, kept=pools & each.shared) for each, pools in zip(both, kept, strict=True))
         found.append(known.of(_best_mixes, parts, mine, more, terms))
     return found
 
 
-def _all_mixes(parts: Parts, baselines: _Tier, bursts: _Tier) -> tuple[Option, ...]:
-    return tuple(_mixed(parts.position, pair) for pair in _pairs(parts, baselines.parts, bursts.parts))
+def _all_mixes(parts: Parts, baselines: _Tier, bursts: _Tier, terms: Terms) -> tuple[Option, ...]:
+    return tuple(_mixed(parts.position, pair) for pair in _every(parts, baselines.parts, bursts.parts, terms))
 
 
 def _best_mixes(
     parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted], terms: Terms
 ) -> tuple[Option, ...]:
-    return tuple(_mixed(parts.position, pair) for pair in _best(_pairs(parts, baselines, bursts), terms))
+    return tuple(_mixed(parts.position, pair) for pair in _best(_every(parts, baselines, bursts, terms), terms))
 
 
 def _baselines(parts: Parts, terms: Terms) -> _Tier:
@@ -115,7 +123,7 @@ class _Counted:
     kind: tuple[object, ...]
     """What one router must find alike in all replicas: attention groups, and contexts kept as well."""
     most_vcpus: Mapping[str, float]
-    """The most that a replica takes of each quota, alone on its machines."""
+    """The most that a replica takes of each thing that is counted, alone on its machines: of a quota, of machines there are."""
     least_vcpus: Mapping[str, float]
     """The least: its share of the machine."""
     wants: tuple[float, ...]
@@ -146,7 +154,7 @@ def _counted(
     for part in _where_cheapest(parts, tier, terms):
         candidate, machine, hourly = part.candidate, part.machine, part.purchase.usd_per_hour
         slots = machine.accelerators_taken(candidate.accelerators_per_replica)
-        vcpus = terms.quota_weights(machine, part.purchase)
+        vcpus = terms.counted(machine, part.purchase)
         least = terms.least_usd_per_hour(machine, part.purchase, tier)
         if tier == "baseline" and terms.reserved_ratio > 0 and candidate.demand.user_facing:
             least = min(least, hourly - saved_usd_per_hour(machine, part.purchase))
@@ -177,7 +185,7 @@ def _where_cheapest(parts: Iterable[Part], tier: Tier, terms: Terms) -> Iterable
     best: dict[tuple[object, ...], Part] = {}
     for part in parts:
         instance = part.machine.instance
-        place = part.machine.region if terms.depends_on_place(part.machine, part.purchase, tier) else ""
+        place = part.machine.id[2] if terms.depends_on_place(part.machine, part.purchase, tier) else ""
         key = (id(part.candidate), instance.provider, instance.name, part.purchase.capacity_types, place)
         known = best.get(key)
         if known is None or _place_and_price(part) < _place_and_price(known):
@@ -277,16 +285,112 @@ def _fewest(parts: Sequence[_Counted]) -> list[_Counted]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
     baseline: _Counted
-    burst: _Counted
+    burst: _Counted | None
+    """None: all replicas are warm."""
     warm: int
     peak: int
-    zones: tuple[int, int] = (1, 1)
-    """Over which either tier is spread."""
+    zones: tuple[int, ...] = (1, 1)
+    """Over which each of its tiers is spread."""
+    rest: _Counted | None = None
+    """What carries the rest of a divided baseline."""
+    here: int = 0
+    """Replicas that the first part of a divided baseline has."""
 
     @property
     def tiers(self) -> tuple[tuple[Tier, _Counted, int], ...]:
         """(tier, part, replicas)."""
-        return (("baseline", self.baseline, self.warm), ("burst", self.burst, self.peak - self.warm))
+        found: list[tuple[Tier, _Counted, int]] = [("baseline", self.baseline, self.here or self.warm)]
+        if self.rest is not None:
+            found.append(("baseline", self.rest, self.warm - self.here))
+        if self.burst is not None:
+            found.append(("burst", self.burst, self.peak - self.warm))
+        return tuple(found)
+
+
+_MOST_DIVISIONS = 32
+"""Of one baseline over the same two kinds that are looked at: all up to so many, of more the even steps and the last."""
+
+
+def _every(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted], terms: Terms) -> Iterator[_Pair]:
+    yield from _pairs(parts, baselines, bursts)
+    if parts.divides and parts.zones == 1:
+        yield from _divided(parts, baselines, bursts, terms)
+
+
+def _divided(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted], terms: Terms) -> Iterator[_Pair]:
+    """Baselines with a part on machines that there are, or that a commitment may cover, and the rest on another kind, beside
+    each burst.
+    """
+    there_are = [_room(counted, terms.owned.get(counted.part.machine.id)) for counted in baselines]
+    covered = [_room(each, terms.covered_nodes(each.part.machine, each.part.purchase)) for each in baselines]
+    warm_of = _known_warm(parts)
+    for first, mine in enumerate(baselines):
+        few = covered[first] if there_are[first] is None else there_are[first]
+        if few is None:
+            continue
+        for second, rest in enumerate(baselines):
+            other = there_are[second]
+            if mine.part.machine.id == rest.part.machine.id or mine.kind != rest.kind:
+                continue
+            if other is not None and there_are[first] is not None and second < first:  # looked at from the other side
+                continue
+            for burst, warm, peak, zones in _beside_both(parts, mine, rest, bursts, warm_of):
+                for here in _divisions(min(few, warm - 1), 1 if other is None else warm - other):
+                    yield _Pair(
+                        baseline=mine, rest=rest, burst=burst, warm=warm, here=here, peak=peak, zones=(1, 1, zones)
+                    )
+
+
+def _room(counted: _Counted, nodes: int | None) -> int | None:
+    """Replicas that so many nodes have room for; None where there is no such end."""
+    return None if nodes is None else nodes * (counted.part.machine.accelerators // counted.slots)
+
+
+def _divisions(most: int, least: int) -> Iterable[int]:
+    """How many replicas the first part may have."""
+    first = max(1, least)
+    if most - first < _MOST_DIVISIONS:
+        return range(first, most + 1)
+    return sorted({*range(first, most + 1, ceil_div(most - first, _MOST_DIVISIONS)), most})
+
+
+def _beside_both(
+    parts: Parts, mine: _Counted, rest: _Counted, bursts: Sequence[_Counted], warm: _Warm
+) -> Iterator[tuple[_Counted | None, int, int, int]]:
+    """Each burst beside a baseline of two kinds, or none, with the replicas that are warm, those of the peak, and its zones."""
+    alone = {each.part.candidate.peak_replicas for each in (mine, rest)}
+    peak = max(alone)
+    if parts.any_count or len(alone) == 1:
+        needed = [max(warm(mine, burst, peak), warm(rest, burst, peak)) for burst in bursts or (mine,)]
+        if max(needed) >= peak:
+            yield None, max(peak, min(needed)), max(peak, min(needed)), 1
+    for burst in bursts:
+        peaks = alone | {burst.part.candidate.peak_replicas}
+        if burst.kind != mine.kind or (not parts.any_count and len(peaks) > 1):
+            continue
+        peak = max(peaks)
+        there = max(warm(mine, burst, peak), warm(rest, burst, peak))
+        zones = parts.burst_zones(burst.part, peak - there) if peak > there else None
+        if zones is not None:
+            yield burst, there, peak, zones
+
+
+_Warm = Callable[[_Counted, _Counted, int], int]
+"""Replicas of such a baseline that are warm beside such a burst, of so many in all."""
+
+
+def _known_warm(parts: Parts) -> _Warm:
+    """By what it depends on, of which many pairs have the same."""
+    known: dict[tuple[object, ...], int] = {}
+
+    def warm(baseline: _Counted, burst: _Counted, peak: int) -> int:
+        mine, its = baseline.part, burst.part
+        key = (id(mine.candidate), mine.spare, its.cold_s, "spot" in its.purchase.capacity_types, peak)
+        if key not in known:
+            known[key] = parts.warm(mine, its, peak)
+        return known[key]
+
+    return warm
 
 
 def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted]) -> Iterator[_Pair]:
@@ -320,12 +424,12 @@ def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
         paid = (sum(alone),) if terms.budget_usd is None else tuple(alone)
         shared = [
             (tier, part, count, zones)
-            for (tier, part, count), zones in zip(pair.tiers, pair.zones, strict=True)
+            for (tier, part, count), zones in zip(pair.tiers, pair.zones, strict=False)
             if part.shares
         ]
         vcpus = tuple(
-            Decimal(str(sum(part.most_vcpus.get(quota.name, 0.0) * n for _, part, n in pair.tiers if not part.shares)))
-            for quota in terms.quotas
+            Decimal(str(sum(part.most_vcpus.get(name, 0.0) * n for _, part, n in pair.tiers if not part.shares)))
+            for name in terms.counted_names
         )
         takes = (
             *map(Decimal, paid),
@@ -351,15 +455,26 @@ def _mixed(position: int, pair: _Pair) -> Option:
     def counted(candidate: Candidate) -> Candidate:
         return replace(candidate, baseline_replicas=pair.warm, peak_replicas=pair.peak)
 
-    baseline, burst = pair.baseline.part, pair.burst.part
-    there = Option(
-        deployments=(position,),
-        candidates=(counted(burst.candidate),),
-        machine=burst.machine,
-        baseline=burst.purchase,
-        burst=burst.purchase,
-        burst_zones=pair.zones[1],
-    )
+    baseline, rest, there = pair.baseline.part, None, None
+    if pair.burst is not None:
+        burst = pair.burst.part
+        there = Option(
+            deployments=(position,),
+            candidates=(counted(burst.candidate),),
+            machine=burst.machine,
+            baseline=burst.purchase,
+            burst=burst.purchase,
+            burst_zones=pair.zones[-1],
+        )
+    if pair.rest is not None:
+        rest = Option(
+            deployments=(position,),
+            candidates=(counted(pair.rest.part.candidate),),
+            machine=pair.rest.part.machine,
+            baseline=pair.rest.part.purchase,
+            burst=None,
+            here=pair.warm - pair.here,
+        )
     return Option(
         deployments=(position,),
         candidates=(counted(baseline.candidate),),
@@ -367,5 +482,7 @@ def _mixed(position: int, pair: _Pair) -> Option:
         baseline=baseline.purchase,
         burst=None,
         elsewhere=there,
+        rest=rest,
+        here=None if pair.rest is None else pair.here,
         zones=pair.zones[0],
     )

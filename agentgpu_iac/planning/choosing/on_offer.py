@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.choosing.fronts import Front
-from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced, machines, unpriced
+from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced, machines, owned_alone, unpriced
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.targets import LeftOut, OnOffer, target_of
@@ -46,21 +46,19 @@ def place_matters(spec: StackSpec) -> bool:
     """
     capacity = spec.capacity
     counted = capacity.commitments or capacity.quotas or capacity.max_share_per_pool is not None
-    return bool(
-        counted or capacity.inventory or capacity.survive == "zone" or target_of(spec).can.replica_fills_machine
-    )
+    return bool(counted or owned_alone(spec) or capacity.survive == "zone" or target_of(spec).can.replica_fills_machine)
 
 
 def where_cheapest(on_offer: Sequence[Machine]) -> tuple[Machine, ...]:
-    """Of each kind of machine the places that no other one undercuts in all ways to buy it that some agent may ask for.
+    """Of each kind of machine that is sold the places that no other one undercuts in all ways to buy it that one may ask for.
 
     Baseline and burst are bought on demand, on spot, or one of each; reserved capacity lowers the price of either.
     """
     by_kind: dict[tuple[str, str], list[Machine]] = {}
-    for machine in on_offer:
+    for machine in (each for each in on_offer if not each.owned):
         by_kind.setdefault((machine.instance.provider, machine.instance.name), []).append(machine)
     kept = {machine.id for kind in by_kind.values() for ways in _ASKED_FOR for machine in _undercut_by_none(kind, ways)}
-    return tuple(machine for machine in on_offer if machine.id in kept)
+    return tuple(machine for machine in on_offer if machine.owned or machine.id in kept)
 
 
 _ASKED_FOR: tuple[tuple[CapacityType, ...], ...] = (("on-demand",), ("spot",), ("on-demand", "spot"))

@@ -140,27 +140,30 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         zones=baseline_zones(found.demand, spec.capacity),
         burst_zones=zones_of,
         any_count=spec.network.routing == "session-affine",
+        divides=target_of(spec).can.splits_baselines and found.demand.opening is None,
     )
 
 
 def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> Option:
     """A mix with as many seats on its warm replicas as hold whoever comes before the burst has started."""
-    there, (candidate,) = option.elsewhere, option.candidates
-    if there is None or found.evaluator is None or found.release is None:
+    there, rest = option.elsewhere, option.rest
+    if (there is None and rest is None) or found.evaluator is None or found.release is None:
         return option
-    warm = candidate.baseline_replicas
-    seats = seats_for_warm(candidate, warm, cold_s, spec.capacity)
-    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
-    (more,) = there.candidates
-    beside = found.evaluator_on(there.machine, spec) is not found.evaluator
-    if not beside and (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
-        more = found.evaluator.reseated(more, warm=warm, seats=ready.max_num_seqs)
-    return replace(
-        option,
-        candidates=(ready,),
-        drain=replica_drain(ready, found.release),
-        elsewhere=replace(there, candidates=(more,), drain=replica_drain(more, found.release)),
-    )
+    (ready,), warm = option.candidates, option.candidates[0].baseline_replicas
+    kinds = [ready] if rest is None else [ready, rest.candidates[0]]
+    seats = [seats_for_warm(each, warm, cold_s, spec.capacity) for each in kinds]
+    kinds = [found.evaluator.reseated(each, warm=warm, seats=its) for each, its in zip(kinds, seats, strict=True)]
+    ready = kinds[0]
+    if rest is not None:
+        rest = replace(rest, candidates=(kinds[1],), drain=replica_drain(kinds[1], found.release))
+    if there is not None:
+        (more,) = there.candidates
+        beside = found.evaluator_on(there.machine, spec) is not found.evaluator
+        alike = [each for each in kinds if (each.accelerator.id, each.sizes) == (more.accelerator.id, more.sizes)]
+        if not beside and alike:
+            more = found.evaluator.reseated(more, warm=warm, seats=alike[0].max_num_seqs)
+        there = replace(there, candidates=(more,), drain=replica_drain(more, found.release))
+    return replace(option, candidates=(ready,), drain=replica_drain(ready, found.release), elsewhere=there, rest=rest)
 
 
 def with_less_reserve(
@@ -330,10 +333,12 @@ def _by_the_clock(
     None on machines that are paid around the clock whoever is on them: those that there are, and held capacity. ``known``
     remembers a candidate's hours on a machine, which are the same in every region.
     """
-    if found.demand.opening is None or not target_of(spec).can.scales_on_metrics or spec.capacity.inventory:
+    if found.demand.opening is None or not target_of(spec).can.scales_on_metrics:
         return
     for option in bought:
         (candidate,), machine = option.candidates, option.machine
+        if machine.owned:
+            continue
         if spec.capacity.reservation != "none" and target_of(spec).makes_nodes_of(machine.instance.provider):
             continue
         key = (id(candidate), machine.instance.provider, machine.instance.name)

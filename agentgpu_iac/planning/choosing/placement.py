@@ -61,6 +61,11 @@ class Option:
     elsewhere: Option | None = None
     """What carries the burst, where that is another candidate or another machine: this option then has the baseline alone,
     and of the other one only the burst is bought. Both count the warm replicas and those of the peak alike."""
+    rest: Option | None = None
+    """What carries the rest of the baseline, where that is on two kinds of machine: this option then has some of the warm
+    replicas and of the other one only the others are bought. Both count the warm replicas and those of the peak alike."""
+    here: int | None = None
+    """Of a baseline that is so divided: how many of its warm replicas stand here. None: all."""
     open: NodeHours | None = None
     """Set: its nodes are its own and come and go with its schedule. None: they are there around the clock."""
 
@@ -73,8 +78,23 @@ class Option:
         """Zones over which the replicas of a tier are spread."""
         return self.zones if tier == "baseline" else self.at("burst").burst_zones
 
+    @property
+    def bought(self) -> tuple[tuple[Tier, Option, Purchase], ...]:
+        """All that is bought: the tier, what carries it or a part of it, and how that is bought."""
+        rest, there = self.rest, self.at("burst")
+        return (
+            ("baseline", self, self.baseline),
+            *((("baseline", rest, rest.baseline),) if rest is not None else ()),
+            *((("burst", there, there.burst),) if there.burst is not None else ()),
+        )
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether it has a part of a baseline alone."""
+        return self.here is not None
+
     def at(self, tier: Tier) -> Option:
-        """The option that carries a tier."""
+        """The option that carries a tier, and of a divided baseline the first part."""
         return self.elsewhere if tier == "burst" and self.elsewhere is not None else self
 
     @property
@@ -104,14 +124,22 @@ class Option:
 
     def replicas(self, tier: Tier) -> int:
         """Replicas of a tier."""
+        if tier == "baseline" and self.here is not None:
+            return self.here
         candidate = self.at(tier).candidates[0]
         return candidate.baseline_replicas if tier == "baseline" else candidate.burst_replicas
+
+    def normal_replicas(self, candidate: Candidate) -> int:
+        """Replicas of normal load that stand here: of a divided baseline their part of the warm ones, rounded down."""
+        if self.here is None:
+            return candidate.normal_replicas
+        return candidate.normal_replicas * self.here // candidate.baseline_replicas
 
     @property
     def normal_slots(self) -> int:
         """What the replicas of normal load take of the machine's slots, each engine on an accelerator counted."""
         return sum(
-            candidate.normal_replicas * self.machine.accelerators_taken(candidate.accelerators_per_replica)
+            self.normal_replicas(candidate) * self.machine.accelerators_taken(candidate.accelerators_per_replica)
             for candidate in self.candidates
         )
 
@@ -131,8 +159,8 @@ class Option:
     @property
     def shared_machines(self) -> tuple[tuple[str, str, str], ...]:
         """Machines that others may be on as well, or whose nodes are reserved together."""
-        there = self.at("burst").machine
-        return (self.machine.id,) if there.accelerators == 1 else (self.machine.id, there.id)
+        others = [here.machine for _, here, _ in self.bought if here is not self]
+        return (self.machine.id, *(machine.id for machine in others if machine.accelerators > 1))
 
     def has_own_pool(self, terms: Terms) -> bool:
         """Whether no other option is ever on the nodes of its baseline."""
@@ -147,22 +175,15 @@ class Option:
         """Whether a commitment may cover nodes of it: it is paid around the clock, so none that come and go with windows."""
         if self.open is not None:
             return False
-        there = self.at("burst")
-        return terms.is_committed(self.machine, self.baseline, "baseline") or terms.is_committed(
-            there.machine, there.burst, "burst"
-        )
+        return any(terms.is_committed(here.machine, bought, tier) for tier, here, bought in self.bought)
 
     def depends_on_place(self, terms: Terms) -> bool:
         """Whether the same machines in another place are not the same."""
-        there = self.at("burst")
-        return terms.depends_on_place(self.machine, self.baseline, "baseline") or terms.depends_on_place(
-            there.machine, there.burst, "burst"
-        )
+        return any(terms.depends_on_place(here.machine, bought, tier) for tier, here, bought in self.bought)
 
     def is_counted(self, terms: Terms) -> bool:
-        """Whether a quota counts its machines: nobody can fall back on what may not be there."""
-        there = self.at("burst")
-        return bool(terms.quota_weights(self.machine, self.baseline) or terms.quota_weights(there.machine, there.burst))
+        """Whether there may be too few of its machines: nobody can fall back on what may not be there."""
+        return any(terms.counted(here.machine, bought) for _, here, bought in self.bought)
 
     def is_user_facing(self) -> bool:
         """Whether all of its agents have somebody who waits."""
@@ -180,10 +201,17 @@ class Option:
             return True
         if self.at("burst").machine.accelerators > 1 or self.is_committed(terms):
             return False
+        if self.rest is not None and not self.rest.is_apart(terms):
+            return False
         return self.machine.accelerators == 1 and (self.has_own_pool(terms) or not self.may_be_reserved(terms))
 
     def baseline_usd_alone(self, terms: Terms) -> Decimal:
         """What the baseline costs in a month by itself."""
+        here = self.part_usd_alone(terms)
+        return here if self.rest is None else here + self.rest.part_usd_alone(terms)
+
+    def part_usd_alone(self, terms: Terms) -> Decimal:
+        """What that of it costs which stands here."""
         if self.open is not None:
             nodes = self.nodes_alone("baseline")
             return self.baseline.usd_per_hour * self.open.node_hours(nodes, self.candidates[0].nodes)
@@ -206,7 +234,7 @@ class Option:
         if self.open is not None:
             found.pop(meter(machine.id, tier), None)
             if terms.budget_name in found:
-                found[terms.budget_name] = float(self.baseline_usd_alone(terms))
+                found[terms.budget_name] = float(self.part_usd_alone(terms))
             return found
         reserved = self._reserved_alone(terms) if tier == "baseline" else 0
         if reserved:
@@ -220,12 +248,11 @@ class Option:
         found = Decimal(0)
         if self.open is not None:
             return found
-        for tier in TIERS:
-            here = self.at(tier)
-            bought = self.baseline if tier == "baseline" else here.burst
-            if bought is None or not self.pays_alone(tier, terms) or not terms.is_committed(here.machine, bought, tier):
+        for tier, here, bought in self.bought:
+            whole = here if tier == "baseline" else self
+            if not whole.pays_alone(tier, terms) or not terms.is_committed(here.machine, bought, tier):
                 continue
-            nodes = self.nodes_alone(tier) - (self._reserved_alone(terms) if tier == "baseline" else 0)
+            nodes = whole.nodes_alone(tier) - (whole._reserved_alone(terms) if tier == "baseline" else 0)
             found += bought.usd_per_hour * nodes * (HOURS_PER_MONTH if tier == "baseline" else terms.burst_hours)
         return found
 
@@ -249,11 +276,14 @@ class Option:
 
         Beside a background agent nothing is reserved, so that agent may cost a pool more than its own nodes.
         """
-        if self.has_own_pool(terms) or not self.may_be_reserved(terms):
+        parts = [here for tier, here, _ in self.bought if tier == "baseline"]
+        if all(part.has_own_pool(terms) or not part.may_be_reserved(terms) for part in parts):
             return self.usd_per_month_alone(terms)
         if not self.is_user_facing():
             return None
-        on_demand = self.baseline.usd_per_hour * self.nodes_alone("baseline") * HOURS_PER_MONTH
+        on_demand = sum(
+            (part.baseline.usd_per_hour * part.nodes_alone("baseline") * HOURS_PER_MONTH for part in parts), Decimal(0)
+        )
         return on_demand + self.burst_usd_alone(terms)
 
     def least_usd_per_month(self, terms: Terms) -> Decimal:
@@ -265,6 +295,8 @@ class Option:
             reserved = self.baseline.usd_per_hour - saved_usd_per_hour(self.machine, self.baseline)
             hourly = min(hourly, reserved)
         cost = hourly * self.accelerators("baseline") * HOURS_PER_MONTH / self.machine.accelerators
+        if self.rest is not None:
+            cost += self.rest.least_usd_per_month(terms)
         there = self.at("burst")
         if there.burst is not None:
             each = terms.least_usd_per_hour(there.machine, there.burst, "burst")
@@ -275,6 +307,7 @@ class Option:
     def rank(self, terms: Terms) -> tuple[object, ...]:
         """Order by cost, then by size, then by name, so that ties fall the same way every time."""
         there = () if self.elsewhere is None else self.elsewhere.machine.id
+        rest = () if self.rest is None else (self.rest.machine.id, self.rest.replicas("baseline"))
         return (
             self.usd_per_month_alone(terms),
             self.open is not None,
@@ -282,6 +315,7 @@ class Option:
             self.machine.accelerators,
             self.machine.id,
             there,
+            rest,
         )
 
     @property
@@ -291,6 +325,9 @@ class Option:
         largest = max(candidate.accelerators_per_replica for candidate in self.candidates)
         if self.elsewhere is not None:
             largest = max(largest, self.elsewhere.candidates[0].accelerators_per_replica)
+        if self.rest is not None:
+            largest = max(largest, self.rest.candidates[0].accelerators_per_replica)
+            taken += self.rest.accelerators("baseline")
         return largest, taken, self.candidates[0].nodes
 
 
@@ -351,7 +388,11 @@ def place(
         range(len(options)),
         key=lambda number: (len(options[number].deployments) / len(agents[number]), options[number].size, number),
     )
-    machines = {here.machine.id: here.machine for option in options for here in (option, option.at("burst"))}
+    machines = {
+        here.machine.id: here.machine
+        for option in options
+        for here in (option, option.at("burst"), *(here for _, here, _ in option.bought))
+    }
     rules = Rules(
         agents=len(served) - len(several),
         reserved_ratio=terms.reserved_ratio,
@@ -390,7 +431,7 @@ def _where_cheapest(options: Iterable[Option], terms: Terms) -> list[Option]:
     best: dict[tuple[object, ...], list[tuple[tuple[Decimal, ...], Option]]] = {}
     for option in options:
         instance, there = option.machine.instance, option.at("burst")
-        if there is not option:
+        if there is not option or option.rest is not None:
             best.setdefault((id(option),), []).append(((), option))
             continue
         burst, reserved = option.burst, option.machine.usd_per_hour("reserved")
@@ -406,7 +447,7 @@ def _where_cheapest(options: Iterable[Option], terms: Terms) -> list[Option]:
             (instance.provider, instance.name),
             option.baseline.capacity_types,
             None if burst is None else burst.capacity_types,
-            option.machine.region if option.depends_on_place(terms) else "",
+            option.machine.id[2] if option.depends_on_place(terms) else "",
         )
         best.setdefault(key, []).append((prices, option))
     kept: list[Option] = []
@@ -461,7 +502,10 @@ def _offered(options: Sequence[Option], terms: Terms) -> _Offered:
         worth=frozenset(
             machine
             for option in not_apart
-            if option.elsewhere is not None or safe is None or _could_pay(option, safe, terms)
+            if option.elsewhere is not None
+            or option.rest is not None
+            or safe is None
+            or _could_pay(option, safe, terms)
             for machine in option.shared_machines
         ),
         shared=frozenset(machine for option in not_apart for machine in option.shared_machines),
@@ -545,17 +589,16 @@ def _column(option: Option, terms: Terms) -> Column:
     """An option as the program counts it, whoever it serves."""
     direct, takes = Decimal(0), []
     weights: dict[str, float] = {}
-    for tier in TIERS:
-        here = option.at(tier)
-        bought = option.baseline if tier == "baseline" else here.burst
-        if bought is None or not option.accelerators(tier):
+    for tier, here, bought in option.bought:
+        part = here if tier == "baseline" else option
+        if not part.accelerators(tier):
             continue
-        if option.pays_alone(tier, terms):
-            direct += option.baseline_usd_alone(terms) if tier == "baseline" else option.burst_usd_alone(terms)
-            for name, weight in option.weights_alone(tier, bought, terms).items():
+        if part.pays_alone(tier, terms):
+            direct += part.part_usd_alone(terms) if tier == "baseline" else option.burst_usd_alone(terms)
+            for name, weight in part.weights_alone(tier, bought, terms).items():
                 weights[name] = weights.get(name, 0.0) + weight
             continue
-        takes.append(_take(option, tier, bought, terms))
+        takes.append(_take(part, tier, bought, terms))
     return Column(
         agents=(),
         direct_usd=direct,

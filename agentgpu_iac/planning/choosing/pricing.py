@@ -49,11 +49,13 @@ class Machine:
     ways: tuple[Way, ...]
     owned: bool = False
     """It is there already: nobody sells it, so it is in no seller's region and in no account's quota."""
+    among_rented: bool = False
+    """Its kind may be rented too, in the same place."""
 
     @property
     def id(self) -> tuple[str, str, str]:
-        """(provider, instance type, region)."""
-        return (self.instance.provider, self.instance.name, self.region)
+        """(provider, instance type, region); of one's own among rented ones never that of a rented one."""
+        return (self.instance.provider, self.instance.name, f"{self.region}/own" if self.among_rented else self.region)
 
     def way(self, capacity_type: CapacityType) -> Way | None:
         """How it is offered that way, if it is."""
@@ -86,10 +88,18 @@ class Machine:
 def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, ...]:
     """The machines that the stack may use, cheapest first (by the cheapest way to buy them).
 
-    Where it says which there are, those alone, at what they cost.
+    Where it says which there are, those alone, at what they cost; or those first, and then what may be rented beside them.
     """
-    if spec.capacity.inventory:
-        return tuple(_owned(offerings, spec))
+    owned = tuple(_owned(offerings, spec))
+    return owned if owned_alone(spec) else (*owned, *_rented(offerings, spec))
+
+
+def owned_alone(spec: StackSpec) -> bool:
+    """Whether nothing but the machines of the inventory may be used."""
+    return bool(spec.capacity.inventory) and spec.capacity.beyond_inventory != "rent"
+
+
+def _rented(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, ...]:
     usable = tuple(_usable(offerings, spec))
     dearest = _stand_ins(usable, offerings)
     gathered: dict[tuple[str, str, str], list[tuple[Offering, Way]]] = {}
@@ -139,12 +149,13 @@ def _owned(offerings: Sequence[Offering], spec: StackSpec) -> Iterator[Machine]:
             region=owned.region or anywhere,
             ways=(way,),
             owned=True,
+            among_rented=not owned_alone(spec),
         )
 
 
 def unpriced(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Unpriced, ...]:
     """What is on offer but left out for want of a price, one for each instance type, in the order of their names."""
-    usable = () if spec.capacity.inventory else tuple(_usable(offerings, spec))
+    usable = () if owned_alone(spec) else tuple(_usable(offerings, spec))
     without = tuple(offering for offering in usable if offering.usd_per_hour is None)
     dearest = _stand_ins(without, offerings)
     gathered: dict[tuple[str, str, str], set[CapacityType]] = {}

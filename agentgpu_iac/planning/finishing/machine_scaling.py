@@ -16,6 +16,8 @@ from agentgpu_iac.plan import (
     MachineTrigger,
     NodePool,
     Workload,
+    baselines,
+    tiers_by_agent,
 )
 from agentgpu_iac.planning.finishing.front import cluster_weight
 from agentgpu_iac.planning.running.scaling import prometheus_auth, reasons, schedule, stay_s, while_closed
@@ -75,13 +77,13 @@ def _pools(
     hosts: Sequence[HostPlan],
 ) -> Iterator[MachinePoolScaling]:
     beside = {pool.name: pool for pool in node_pools if pool.beside_cluster}
-    baselines = {workload.agent: workload for workload in workloads if workload.tier == "baseline"}
+    tiers = tiers_by_agent(workloads)
     engines = {host.node_pool: host.engines for host in hosts}
     for burst in workloads:
         pool, metrics = beside.get(burst.node_pool), burst.metrics
         if pool is None or metrics is None or metrics.running is None or metrics.waiting is None:
             continue
-        baseline = baselines[burst.agent]
+        always = baselines(tiers[burst.agent])
         yield MachinePoolScaling(
             node_pool=pool.name,
             workload=burst.name,
@@ -94,11 +96,11 @@ def _pools(
             triggers=tuple(
                 MachineTrigger(
                     name=each.name,
-                    held=while_closed(each.held, baseline, stack, spec),
+                    held=while_closed(each.held, always[0], stack, spec),
                     floor=each.floor,
                     threshold=each.threshold_of_baseline,
                 )
-                for each in reasons(burst, metrics, baseline, stack, spec)
+                for each in reasons(burst, metrics, always, stack, spec)
             ),
             schedules=tuple(
                 schedule(peak, burst.replicas.max) for peak in spec.scaling.schedule if peak.agent in burst.served

@@ -14,6 +14,7 @@ from typing import Any
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.lever import LeverName
+from agentgpu_iac.planning.choosing.pricing import owned_alone
 from agentgpu_iac.planning.choosing.tiers import RESERVE_AFTER_DAYS
 from agentgpu_iac.planning.demand import budgets_ms
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -312,7 +313,7 @@ def _reserved(spec: StackSpec) -> Iterator[Change]:
 
 def _regions(spec: StackSpec, plan: Plan | None, catalog: Catalog) -> Iterator[Change]:
     """The other regions where the planned machines cost least, bought as they are; one question where any region may be used."""
-    if spec.capacity.inventory:
+    if owned_alone(spec):
         return
     if not target_of(spec).can.one_region:
         if spec.regions:

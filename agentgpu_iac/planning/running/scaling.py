@@ -30,6 +30,9 @@ from agentgpu_iac.plan import (
     SecretParameter,
     Trigger,
     Workload,
+    baselines,
+    tiers_by_agent,
+    warm_replicas,
 )
 from agentgpu_iac.plan.scaling import API_VERSIONS
 from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector, wanted_replicas
@@ -99,7 +102,7 @@ def scaled(
     every = tuple(workloads)
     if not target_of(spec).can.scales_on_metrics:
         return every
-    baselines = {workload.agent: workload for workload in every if workload.tier == "baseline"}
+    tiers = tiers_by_agent(every)
     peaks: dict[str, list[ScheduledScale]] = {}
     for peak in spec.scaling.schedule:
         peaks.setdefault(peak.agent, []).append(peak)
@@ -108,7 +111,7 @@ def scaled(
             update={
                 "scaling": _scaling(
                     workload,
-                    baselines[workload.agent],
+                    baselines(tiers[workload.agent]),
                     [peak for agent in workload.served for peak in peaks.get(agent, ())],
                     stack,
                     spec,
@@ -145,7 +148,7 @@ def stay_s(cold_start_s: float, pace: PacePlan | None) -> int:
 
 
 def _scaling(
-    burst: Workload, baseline: Workload, peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
+    burst: Workload, always: Sequence[Workload], peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
 ) -> ScalingPlan | None:
     wanted = spec.scaling
     metrics = burst.metrics
@@ -159,14 +162,14 @@ def _scaling(
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=prometheus_auth(wanted.prometheus_auth),
-        baseline_replicas=baseline.replicas.max,
+        baseline_replicas=warm_replicas(always),
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
         triggers=tuple(
-            trigger.model_copy(update={"query": while_closed(trigger.query, baseline, stack, spec)})
-            for trigger in (each.trigger for each in reasons(burst, metrics, baseline, stack, spec))
+            trigger.model_copy(update={"query": while_closed(trigger.query, always[0], stack, spec)})
+            for trigger in (each.trigger for each in reasons(burst, metrics, always, stack, spec))
         ),
         schedules=tuple(schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
@@ -202,11 +205,13 @@ def prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
     )
 
 
-def reasons(burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec) -> Iterator[Asked]:
-    """What is looked at, in whatever place the burst is."""
+def reasons(
+    burst: Workload, metrics: MetricsPlan, always: Sequence[Workload], stack: str, spec: StackSpec
+) -> Iterator[Asked]:
+    """What is looked at, in whatever place the burst is; ``always``: what carries the baseline."""
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
-    pace, baseline_replicas = burst.pace, baseline.replicas.max
-    floor, each = _requests_wanted(burst, baseline, theta)
+    pace, baseline_replicas = burst.pace, warm_replicas(always)
+    floor, each = _requests_wanted(burst, always, theta)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
@@ -227,10 +232,11 @@ def reasons(burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: st
             threshold_of_baseline=each,
         )
     if used is not None:
-        at_base, ratio = (
+        *at_bases, ratio = (
             max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.sessions_in_cache, 3))
-            for tier in (baseline, burst)
+            for tier in (*always, burst)
         )
+        at_base = at_bases[0] if len(always) == 1 else rounded(_mean(at_bases, always), 6)
         yield Asked(
             name="kv-cache",
             held=f"sum({used}){of_groups}{behind}",
@@ -238,6 +244,11 @@ def reasons(burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: st
             threshold=ratio,
             threshold_of_baseline=at_base,
         )
+
+
+def _mean(ratios: Sequence[float], always: Sequence[Workload]) -> float:
+    """Of a baseline's replicas."""
+    return sum(each * tier.replicas.max for each, tier in zip(ratios, always, strict=True)) / warm_replicas(always)
 
 
 def while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) -> str:
@@ -248,7 +259,7 @@ def while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) ->
     return f"({query}) or sum({wanted} == 0)"
 
 
-def _requests_wanted(burst: Workload, baseline: Workload, theta: float) -> tuple[float, float]:
+def _requests_wanted(burst: Workload, always: Sequence[Workload], theta: float) -> tuple[float, float]:
     """(requests that the baseline computes before a burst is wanted, requests from which one burst replica more is).
 
     The baseline computes what its own machines do within the budgets, and normal load whatever theta says. Where it is on other
@@ -256,11 +267,13 @@ def _requests_wanted(burst: Workload, baseline: Workload, theta: float) -> tuple
     come in step with it: all of them at the peak. Where sessions pause, it is they that are counted in step.
     """
     seats = seats_wanted(seats_held(burst), theta)
-    at_rest = baseline.replicas.max * seats_wanted(seats_held(baseline), theta)
+    at_rest = sum(tier.replicas.max * seats_wanted(seats_held(tier), theta) for tier in always)
     if burst.pooling is not None:
         return at_rest, seats
-    at_rest = max(at_rest, _normal_requests(baseline))
-    if not _differ(burst, baseline) or (burst.pace is not None and burst.pace.sessions_per_request > 1):
+    at_rest = max(at_rest, sum(map(_normal_requests, always)))
+    if not any(_differ(burst, tier) for tier in always) or (
+        burst.pace is not None and burst.pace.sessions_per_request > 1
+    ):
         return at_rest, seats
     at_rest = max(at_rest, float(burst.sessions_concurrent))
     at_peak = (burst.sessions_peak - at_rest) / burst.replicas.max

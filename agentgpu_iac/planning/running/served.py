@@ -36,10 +36,10 @@ def agent_plans(
 
 def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
     candidate = member.candidate
-    demand = candidate.demand
+    demand, parts = candidate.demand, member.parts("baseline")
     for served, ratio in zip(demand.served, load_ratios(demand), strict=True):
         agent = served.agent
-        ttft_ms, e2e_ms = _own_latency(member, served)
+        ttft_ms, e2e_ms = (_slowest(each) for each in zip(*(_own_latency(part, served) for part in parts), strict=True))
         yield AgentPlan(
             name=agent.name,
             deployment=demand.name,
@@ -58,7 +58,7 @@ def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
             budget_tpot_ms=served.budget_tpot_ms,
             budget_e2e_ms=served.budget_e2e_ms,
             ttft_at_percentile_ms=_optional(ttft_ms, 1),
-            tpot_at_percentile_ms=_optional(candidate.service.tpot_at_ms, 2),
+            tpot_at_percentile_ms=_optional(_slowest([part.candidate.service.tpot_at_ms for part in parts]), 2),
             e2e_ms=_optional(e2e_ms, 1),
             work=_work_plan(served, baseline),
             fallback=agent.fallback,
@@ -67,6 +67,12 @@ def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
             else TalkPlan(conversation=agent.conversation, traffic=agent.traffic, fan_out=agent.fan_out),
             load_ratio=rounded(ratio, 6),
         )
+
+
+def _slowest(times_ms: Sequence[float | None]) -> float | None:
+    """Of a baseline on two kinds of machine: what holds for whoever is on the slower one."""
+    known = [each for each in times_ms if each is not None]
+    return max(known) if len(known) == len(times_ms) else None
 
 
 def _work_plan(served: Demand, baseline: Workload) -> WorkPlan | None:

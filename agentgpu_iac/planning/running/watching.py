@@ -23,6 +23,7 @@ from agentgpu_iac.plan import (
     WatchingPlan,
     Workload,
     tiers_by_agent,
+    warm_replicas,
 )
 from agentgpu_iac.plan.watching import (
     ACCELERATOR_ERRORS,
@@ -234,7 +235,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         )
     if metrics is not None and metrics.answers is not None:
         yield alert(ERRORS, ERROR_RATIO, "of the requests", **_share(ERROR_RATIO, urgent))
-    yield alert(REPLICAS_BELOW_PLAN, float(baseline.replicas.max), "replicas", severity=urgent, for_s=cold_s)
+    yield alert(REPLICAS_BELOW_PLAN, float(warm_replicas(tiers)), "replicas", severity=urgent, for_s=cold_s)
     yield alert(ENGINE_RESTARTS, float(ENGINE_RESTARTS_MOST), "restarts", window_s=_BURN_WINDOW_S, for_s=0)
     if metrics is not None and metrics.telltale is not None:
         yield alert(METRICS_MISSING, 0.0, "pods", for_s=max(_EXPORTER_FOR_S, cold_s))

@@ -45,6 +45,7 @@ from agentgpu_iac.planning.running.answering import waiting_room as room_of_requ
 from agentgpu_iac.planning.running.generating import generating_plan
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.running.served import served_names
+from agentgpu_iac.planning.running.why import chosen_because
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory, starting, tails
 from agentgpu_iac.sizing.engines import SIZING_PORTS
@@ -77,7 +78,7 @@ def workload_plan(
     )
     probes = _probes(start, least_patience_s)
     leaves = member.drain if notice is None else leaving.on_spot(member.drain, notice)
-    replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
+    replicas = member.replicas(pool.tier)
     most = candidate.service.most_generating
     wide_area_ms, round_trip_ms = joined.wide_area_ms(pool.machine, spec), joined.round_trip_ms(pool.machine, spec)
     given = agent.overrides.max_waiting_requests
@@ -133,7 +134,7 @@ def workload_plan(
         agents=served_names(demand),
         role=agent.role,
         tier=pool.tier,
-        name=workload_name(agent.name, pool.tier),
+        name=workload_name(agent.name, pool.tier, is_rest=member.first is not None),
         node_pool=pool.name,
         share_group=member.share_group,
         latency_class=agent.latency_class,
@@ -218,7 +219,7 @@ def workload_plan(
         sessions_peak=demand.peak,
         burst_ramp_s=demand.ramp_s,
         fallback=agent.fallback,
-        chosen_because=_chosen_because(member),
+        chosen_because=chosen_because(member),
         metrics=metrics,
         step_times=None if candidate.full_speed is None else StepTimesPlan.of(candidate.full_speed),
         pace=pace_plan(candidate),
@@ -345,13 +346,15 @@ def _miss_ratio(
 def _throughput_plan(member: Placed, tier: Tier, replicas: int) -> ThroughputPlan:
     """Both tiers together meet the peak; the baseline alone meets normal load.
 
-    Beside a baseline on other machines the burst has its even part of the peak.
+    Beside a baseline on other machines the burst has its even part of the peak, and so has each part of a divided baseline of
+    what that carries.
     """
     candidate, demand, service = member.candidate, member.candidate.demand, member.candidate.service
 
     def needed(normal: float, peak: float, each: float | None) -> float:
         if tier == "baseline":
-            return peak if candidate.burst_replicas == 0 else normal
+            whole = peak if candidate.burst_replicas == 0 else normal
+            return whole * replicas / candidate.baseline_replicas if member.option.is_divided else whole
         if member.beside is not None:
             return peak * candidate.burst_replicas / candidate.peak_replicas
         return max(0.0, peak - candidate.baseline_replicas * (each or 0.0))
@@ -400,7 +403,8 @@ def _rollout(
     """
     way = replacement(member, pool, spec)
     first = way != "in-place"
-    leaves_no_gap = (replicas > 1 and not target_of(spec).can.changes_machines_in_place) or pool.tier != "baseline"
+    several = replicas > 1 or member.option.is_divided
+    leaves_no_gap = (several and not target_of(spec).can.changes_machines_in_place) or pool.tier != "baseline"
     elsewhere = way == "surge-node" and node_pool.autoscaler is not None
     away = RolloutOutages(
         same_weights_s=start.warm_node_total,
@@ -546,41 +550,3 @@ def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, 
     if not spreads:
         return ()
     return ("zone", "host") if pool.zones == 1 else ("host",)
-
-
-def _chosen_because(member: Placed) -> str:
-    candidate, option = member.candidate, member.option
-    if member.beside is not None:
-        more = candidate.burst_replicas
-        return (
-            f"with the baseline on {member.beside.accelerator.name} the cheapest placement in which {more} "
-            f"replica{'s' if more > 1 else ''} more of {candidate.accelerators_per_replica} x "
-            f"{candidate.accelerator.name} carry the peak: every replica has the same part of it"
-        )
-    if option.is_shared:
-        others = option.engines_per_accelerator - 1
-        return (
-            f"stays resident with {others} other engine{'s' if others > 1 else ''} on one {candidate.accelerator.name}, "
-            "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
-        )
-    warm = candidate.baseline_replicas
-    if candidate.demand.load is not None:
-        return (
-            f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
-            f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} answer{'' if warm > 1 else 's'} what is "
-            "asked within memory, latency and throughput"
-        )
-    seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
-    if candidate.nodes > 1:
-        each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"
-        return (
-            f"no single node of {candidate.accelerators_per_pod} x {candidate.accelerator.name} holds the model; over "
-            f"{each}, {warm} warm replica{'s' if warm > 1 else ''} {'carry' if warm > 1 else 'carries'} {seats:,} "
-            f"session{'s' if seats > 1 else ''} within memory, latency and throughput, which is the cheapest placement"
-        )
-    return (
-        f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
-        f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} "
-        f"{'carry' if warm > 1 else 'carries'} {seats:,} session{'s' if seats > 1 else ''} "
-        "within memory, latency and throughput"
-    )

@@ -94,11 +94,11 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     its_pools = homes(pools)
     workloads = tuple(
         workload_plan(
-            member.at(pool.tier),
+            pool.part(member.position),
             pool,
             pools_by_name[pool.name],
             caching.among_others(
-                member.at(pool.tier).candidate,
+                pool.part(member.position).candidate,
                 settled.starts[member.position, pool.name],
                 pools_by_name[pool.name].filler,
             ),

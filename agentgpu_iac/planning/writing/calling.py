@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import EndpointPrice, TokenPrice
-from agentgpu_iac.plan import AgentCost, CallCost, EndpointCost, Workload
+from agentgpu_iac.plan import AgentCost, CallCost, EndpointCost, Workload, baselines
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.demand import Demand
@@ -98,7 +98,7 @@ def call_costs(
             member,
             served,
             ratio,
-            tiers[member.candidate.demand.name][0],
+            baselines(tiers[member.candidate.demand.name]),
             own[served.name],
             beyond.get(served.name),
             prices,
@@ -110,7 +110,7 @@ def _of_agent(
     member: Placed,
     demand: Demand,
     ratio: float,
-    warm: Workload,
+    warm: Sequence[Workload],
     cost: AgentCost,
     beyond: Beyond | None,
     prices: Sequence[TokenPrice],
@@ -220,6 +220,7 @@ def _endpoints(
             for option in options
             if not option.is_shared
             and option.elsewhere is None
+            and option.rest is None
             and option.candidates[0].accelerator.id == price.accelerator
         ]
         if not able:
@@ -282,15 +283,22 @@ def days_per_month(demand: Demand) -> float:
     return _DAYS_PER_MONTH * open_days(demand.agent) / 7
 
 
-def carried(member: Placed, demand: Demand, ratio: float, warm: Workload) -> Carried | None:
+def _together(rates: Iterable[float | None]) -> float | None:
+    """Of all that is warm; None where something of it has no rate."""
+    each = tuple(rates)
+    known = [rate for rate in each if rate is not None]
+    return sum(known) if len(known) == len(each) else None
+
+
+def carried(member: Placed, demand: Demand, ratio: float, warm: Sequence[Workload]) -> Carried | None:
     """The rate that the agent's part of the warm replicas runs out of first; None where none is predicted."""
-    throughput, tokens = warm.throughput, tokens_of(demand)
+    tokens = tokens_of(demand)
     read = tokens.requests * uncached_tokens_per_request(demand.shape, member.candidate.prefix_hit_ratio)
     limits = [
         Carried(what=what, tokens_per_s=rate, ratio=ratio, needed=needed, seconds=seconds_of_a_day(demand.agent))
         for what, rate, needed in (
-            ("generated", throughput.output_tokens_per_s, tokens.generated),
-            ("read", throughput.prefill_tokens_per_s, read),
+            ("generated", _together(each.throughput.output_tokens_per_s for each in warm), tokens.generated),
+            ("read", _together(each.throughput.prefill_tokens_per_s for each in warm), read),
         )
         if rate and needed
     ]

@@ -250,7 +250,7 @@ def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     month = pool.usd_per_hour * hours - pool.saved_usd_per_month
     if pool.shared:
         return month / len(pool.members)
-    return month * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
+    return month * pool.part(member.position).option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
 
 
 def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal) -> Alternative:
@@ -330,6 +330,13 @@ def second_replicas(
 
 def _in_words(member: Placed) -> str:
     candidate = member.candidate
+    if member.rest is not None:
+        both = (
+            f"{each.replicas('baseline')} x {each.candidate.accelerators_per_replica} {each.candidate.accelerator.name} on "
+            f"{'your ' if each.option.machine.owned else ''}{each.option.machine.instance.name}"
+            for each in (member, member.rest)
+        )
+        return " and ".join(both)
     if member.option.is_shared:
         on = f"each {candidate.accelerator.name} of {member.option.machine.instance.name}"
         return f"{candidate.baseline_replicas} engines, {member.option.engines_per_accelerator} on {on}"

@@ -253,6 +253,7 @@ def _next_card(
         each
         for each in options
         if each.elsewhere is None
+        and each.rest is None
         and each.baseline.price_of == bought
         and each.baseline.usd_per_hour * each.candidates[0].nodes < here
         and each.machine.id != option.machine.id

@@ -70,6 +70,7 @@ def is_absorbed(member: Placed, spec: StackSpec) -> bool:
         and overrides.baseline_replicas is None
         and overrides.cold_start_s is None
         and not member.option.is_shared
+        and not member.option.is_divided
         and candidate.baseline_replicas > candidate.normal_replicas
     )
 

@@ -137,7 +137,11 @@ class Capacity(Document):
     requests to them by TLS. Needed for ``target: kubernetes``, where machines of any provider are nodes otherwise; for ``eks``
     those among ``providers`` that sell it no nodes are meant without a word."""
     inventory: Annotated[tuple[OwnMachine, ...], LISTED] = ()
-    """The machines that there are. The plan then uses these alone, and no more of them than you have."""
+    """The machines that there are. The plan then uses these, and no more of them than you have; others only where
+    ``beyondInventory`` says so."""
+    beyond_inventory: Literal["refuse", "rent"] | None = None
+    """What becomes of what the machines of the inventory do not carry. rent: it is planned on rented ones, and the warm replicas
+    of one agent may be on machines of yours and on one kind of rented ones. refuse, and unset: there is no plan."""
     quotas: Annotated[tuple[AccountQuota, ...], LISTED] = ()
     """What the account may run at once. The plan then keeps within it, with all nodes of the peak as planned; unset: it says what
     it needs (``vcpuQuotas``)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.writing.ledger.warm import warm_in_words, warm_replicas
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.ledger import Line
 
@@ -81,8 +82,8 @@ def rate_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
         name="replicas",
         formula="required / delivered tokens per replica, rounded up",
         inputs=f"{asked.inputs_per_s or 0:,.1f} inputs/s on a replica while the percentile holds",
-        value=baseline.replicas.max,
-        result=f"{baseline.replicas.max} warm, {candidate.burst_replicas} more in a burst",
+        value=warm_replicas(candidate, baseline),
+        result=f"{warm_in_words(candidate, baseline)}, {candidate.burst_replicas} more in a burst",
         unit="",
         source="baseline carries normal load and whoever comes before a cold start ends",
     )

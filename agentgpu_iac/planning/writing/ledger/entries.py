@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from agentgpu_iac.plan import AgentPlan, Cost, LedgerEntry, LineItem, NodePool, Override, ProxyPlan, VcpuNeed, Workload
+from agentgpu_iac.plan import (
+    AgentPlan,
+    Cost,
+    LedgerEntry,
+    LineItem,
+    NodePool,
+    Override,
+    ProxyPlan,
+    VcpuNeed,
+    Workload,
+    baselines,
+)
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.planning.writing.calling import Beyond, carried, days_per_month
@@ -43,7 +54,8 @@ def entries(
     """Every number of every agent with its sum, in the order of the agents.
 
     Context, memory and latency stand at the baseline: the burst tier runs the same engine, and has lines of its own where it
-    is another candidate or on another machine. ``pools`` are by name, ``beyond`` by agent.
+    is another candidate or on another machine, as has the rest of a baseline on two kinds. ``pools`` are by name, ``beyond`` by
+    agent.
     """
     members: dict[str, set[str]] = {}
     for workloads in tiers.values():
@@ -62,6 +74,8 @@ def entries(
         workloads = tiers[member.candidate.demand.name]
         baseline, agent = workloads[0], workloads[0].agent
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
+        if member.rest is not None:
+            found += _with_overrides(workloads[1].name, _sections(member.rest, workloads[1]), ())
         if member.burst is not None:
             found += _with_overrides(workloads[-1].name, _sections(member.burst, workloads[-1]), ())
         for workload in workloads:
@@ -91,7 +105,7 @@ def entries(
             for line in calls.call_lines(
                 cheapest[served.name],
                 costs[served.name],
-                carried(member, served, ratio, baseline),
+                carried(member, served, ratio, baselines(workloads)),
                 days_per_month(served),
                 beyond.get(served.name),
             )

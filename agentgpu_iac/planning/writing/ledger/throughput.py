@@ -10,6 +10,7 @@ from agentgpu_iac.planning.demand import Demand, Started
 from agentgpu_iac.planning.opening import seconds_of_a_day, work_seconds
 from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
+from agentgpu_iac.planning.writing.ledger.warm import warm_in_words, warm_replicas
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Throughput and replicas"
@@ -84,8 +85,8 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         inputs=(
             f"{baseline.sessions_concurrent:,} to {baseline.sessions_peak:,} sessions, {baseline.max_num_seqs} on a replica"
         ),
-        value=baseline.replicas.max,
-        result=f"{baseline.replicas.max} warm, {candidate.burst_replicas} more in a burst",
+        value=warm_replicas(candidate, baseline),
+        result=f"{warm_in_words(candidate, baseline)}, {candidate.burst_replicas} more in a burst",
         unit="",
         source="baseline carries normal load and whoever comes before a cold start ends",
     )
