@@ -235,6 +235,7 @@ def test_addons_that_call_aws_get_their_role_by_pod_identity(name: str, account:
     assert association["roleArn"].endswith(f":{role}")
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("name", [*SCENES, *OPTIONS])
 def test_everything_that_can_be_tagged_names_its_stack(name: str) -> None:
     untagged = {

@@ -33,6 +33,7 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry.get("value", "") for entry in container["env"]}
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_the_same_plan_gives_the_same_bytes(plan: str) -> None:
     files = render(PLANS[plan]())
@@ -421,6 +422,7 @@ def test_other_targets_get_the_base_and_make_their_own_nodes(target: str) -> Non
     assert folders == {"base", "overlays/node-groups"}
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.optional
 @needs_kubectl
 @pytest.mark.parametrize("plan", PLANS)
@@ -480,6 +482,7 @@ def test_all_faults_are_reported_at_once() -> None:
     assert all(message in text for message in ("'Demo'", "'A'", "'B'", "'C'"))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_a_saved_plan_gives_the_same_files(path: Path) -> None:
     """A price comes back from JSON without the zeros at its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ FOREIGN = re.compile(
 )
 
 
+@cache
 def planned(lines: str, peak: int) -> Plan:
     stack = load_text(HEAD + lines + AGENT % peak, "s.yaml")
     return make_plan(stack, CATALOG)
