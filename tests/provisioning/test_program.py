@@ -31,10 +31,10 @@ from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_security, make_tiered_plan
 from tests.provisioning.recording import record
 from tests.provisioning.scenes import FILES, OPTIONS, SCENES, SETTINGS, kustomization, scene
+from tests.rendered import rendered_once
 
 ROOT = Path(__file__).parents[2]
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
@@ -76,7 +76,7 @@ def test_nobody_else_asks_for_nodes() -> None:
 @pytest.mark.parametrize("name", SCENES)
 def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
     plan = SCENES[name]()
-    files = render(plan)
+    files = rendered_once(plan)
     recording = record(lambda: deploy(plan, files, SETTINGS))
     (group,) = recording.of(GROUP)
     objects = group.inputs["objs"]
