@@ -218,6 +218,7 @@ def test_a_node_may_ask_what_joining_takes() -> None:
     assert "ecr:BatchGetImage" in allowed
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SCENES)
 def test_every_node_uses_the_one_node_role(name: str) -> None:
     groups = scene(name).of("aws:eks/nodeGroup:NodeGroup")

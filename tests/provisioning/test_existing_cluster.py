@@ -189,6 +189,7 @@ def existing(**changes: Any) -> Settings:
     return replace(SHARED, existing=replace(SHARED.existing, **changes))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -247,6 +248,7 @@ def test_a_plan_for_a_new_cluster_takes_nothing_that_is_there(key: str) -> None:
         record(lambda: check(make_plan(), settings))
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     ("there", "told"),
     [

@@ -47,6 +47,7 @@ def test_the_base_is_applied_once_as_rendered() -> None:
     assert group.inputs["skipAwait"] is True
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SCENES)
 def test_serving_comes_after_every_node_group(name: str) -> None:
     recording = scene(name)
@@ -73,6 +74,7 @@ def test_nobody_else_asks_for_nodes() -> None:
     assert "NodePool" not in {one.kind for one in manifests.applied}
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SCENES)
 def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
     plan = SCENES[name]()

@@ -41,6 +41,7 @@ def test_the_same_plan_gives_the_same_bytes(plan: str) -> None:
     assert [file.path for file in files] == sorted(file.path for file in files)
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_replicas_accelerators_and_arguments_are_the_plans(plan: str) -> None:
     made = PLANS[plan]()
@@ -145,6 +146,7 @@ def test_the_engine_waits_for_its_draft_model() -> None:
     assert command[at - 1 : at + 2] == ["--model", "qwen--qwen3-0.6b--main", "main"]
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_pods_meet_the_restricted_standard(plan: str) -> None:
     for path, pod in pod_specs(PLANS[plan]()).items():

@@ -131,6 +131,7 @@ def assert_sums_add_up(planned: Planned) -> None:
         assert set(TOLERANCES) - present == latency | set_by_hand
 
 
+@pytest.mark.broad(every=5)
 @every_example
 def test_the_sums_of_an_example_add_up(path: Path) -> None:
     assert_sums_add_up(example(path))

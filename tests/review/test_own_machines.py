@@ -74,6 +74,7 @@ def told(plan: Plan, other: Plan) -> Mapping[str, str]:
     }
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SPECS)
 def test_no_output_names_a_seller_or_a_region_that_is_not_used(name: str) -> None:
     """Once the page of such a plan had "Machines at aws any", bought on demand."""

@@ -42,6 +42,7 @@ def screen(plan: Plan) -> tuple[Line, ...]:
     return tuple(laid_out(plan_page(plan, "s.yaml"), 120))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PATHS)
 def test_no_line_is_longer_than_the_screen(name: str, width: int) -> None:

@@ -66,6 +66,7 @@ def sent(recording: Recording) -> list[str]:
     return [content["value"] if isinstance(content, dict) else content for content in contents]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", SCENES)
 def test_no_machine_is_made_with_a_secret_and_each_is_brought_its_own(name: str) -> None:
     recording, (made, _) = deployed(name, burst_nodes=1), scene(name)
