@@ -58,7 +58,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 def part_of(config):
-    return part_asked(config.args_source is not pytest.Config.ArgsSource.TESTPATHS)
+    try:
+        return part_asked(config.args_source is not pytest.Config.ArgsSource.TESTPATHS)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def function_of(item):
