@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: audit fuzz screenshots tutorials help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi e2e-project golden mutants bench accuracy lock schema models clean
+.PHONY: audit fuzz screenshots tutorials help demo test broad laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi e2e-project golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -19,11 +19,14 @@ demo: $(VENV)/.runtime ## Plan the customer-service stack and write its manifest
 	$(BIN)/agentgpu plan $(STACK)
 	$(BIN)/agentgpu render $(STACK) -o build/customer-service
 
-test: $(VENV)/.dev ## Run the test suite
-	$(BIN)/python -m pytest -n 2
+test: $(VENV)/.dev ## Run the test suite, and of what is broad a share
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries an eighth of them
-	AGENTGPU_LAWS=whole $(BIN)/python -m pytest -n 2 -m hypothesis
+broad: $(VENV)/.dev ## Run what make test leaves out of the broad tests
+	AGENTGPU_BROAD=others $(BIN)/python -m pytest -n 2 --dist loadfile -m "not hypothesis"
+
+laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries a sixteenth of them
+	AGENTGPU_LAWS=whole AGENTGPU_BROAD=all $(BIN)/python -m pytest -n 2 --dist loadfile -m hypothesis
 
 fuzz: $(VENV)/.dev ## Throw broken and hostile files at everything that reads one, for two minutes (FUZZ_SECONDS=3600: an hour)
 	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS) $(if $(CI),--seed 1 --tries 1000)

@@ -1,4 +1,4 @@
-"""Shared by all tests: in CI a skipped test is a failure, unless it is marked optional."""
+"""Shared by all tests: how much of the broad ones is tried; in CI a skipped test is a failure, unless it is marked optional."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.thoroughness import examples
+from tests.thoroughness import examples, part_asked, parted
 
 if find_spec("hypothesis"):  # the environments of make smoke hold what users have, and pytest
     from hypothesis import settings
@@ -45,10 +45,48 @@ class SkippedInCi:
             terminalreporter.write_line(f"skipped, as it may be where this machine lacks what it needs: {nodeid}")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Of broad tests those of the part that is asked for; a worker of xdist is told which part by who started it."""
+    part = getattr(config, "workerinput", {}).get("part") or part_of(config)
+    taken, left = [], []
+    for item, is_in in parted(((item, function_of(item), every_of(item)) for item in items), part):
+        (taken if is_in else left).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = taken
+
+
+def part_of(config):
+    try:
+        return part_asked(config.args_source is not pytest.Config.ArgsSource.TESTPATHS)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def function_of(item):
+    return item.nodeid.partition("[")[0]
+
+
+def every_of(item):
+    mark = item.get_closest_marker("broad")
+    return mark and mark.kwargs["every"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["part"] = part_of(node.config)
+
+
+def pytest_sessionstart(session):
+    """What is collected stays to the end: it need not be looked through again and again, now or later."""
+    gc.disable()
+
+
 def pytest_collection_finish(session):
-    """What was collected stays to the end: it need not be looked through again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config):

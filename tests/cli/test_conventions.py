@@ -53,6 +53,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.broad(every=7)
 @every_command
 def test_every_command_has_a_short_way_to_its_help_with_examples_and_a_link(path: tuple[str, ...]) -> None:
     answer = agentgpu(*path, "-h")
@@ -65,6 +66,7 @@ def test_every_command_has_a_short_way_to_its_help_with_examples_and_a_link(path
     assert len(answer.out.partition("Arguments:")[0].partition("Options:")[0].split()) > 6
 
 
+@pytest.mark.broad(every=7)
 @pytest.mark.parametrize(
     ("path", "example"), [(path, example) for path in COMMANDS for example in EXAMPLES.get(" ".join(path), ())]
 )
@@ -73,6 +75,7 @@ def test_every_example_is_a_command_line(path: tuple[str, ...], example: str) ->
     COMMANDS[path].make_context(path[-1], words)
 
 
+@pytest.mark.broad(every=7)
 @every_command
 def test_every_value_is_one_word_in_capitals(path: tuple[str, ...]) -> None:
     shown = agentgpu(*path, "-h").out
@@ -98,6 +101,7 @@ def specs() -> list[tuple[str, ...]]:
     return [path for path, command in COMMANDS.items() if any(each.name == "spec" for each in command.params)]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", specs(), ids=" ".join)
 def test_a_spec_that_nobody_names_is_the_one_that_init_writes(path: tuple[str, ...]) -> None:
     needed = NEEDED.get(path[0], ())
@@ -111,6 +115,7 @@ def test_a_spec_that_nobody_names_is_the_one_that_init_writes(path: tuple[str, .
     assert agentgpu(*path, *needed).err.startswith("agentstack.yaml:1:")
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", specs(), ids=" ".join)
 def test_every_spec_may_come_by_standard_input(path: tuple[str, ...]) -> None:
     needed = NEEDED.get(path[0], ())

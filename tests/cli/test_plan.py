@@ -231,6 +231,7 @@ def faults(contract: Any, value: Any, path: str = "plan") -> list[str]:
     return [] if good else [f"{path} is {value!r}, not {contract.__name__}"]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_contract_holds_for_every_example(path: Path) -> None:
     answer = agentgpu("plan", path, "--format", "json")

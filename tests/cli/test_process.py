@@ -49,11 +49,13 @@ def test_a_plan_in_a_pipe_is_plain_text() -> None:
     assert answer.out == agentgpu("plan", CUSTOMER_SERVICE).out
 
 
+@pytest.mark.broad(every=0)
 def test_the_same_stack_gives_the_same_bytes() -> None:
     five = STACKS / "examples" / "five-agents.yaml"
     assert installed("plan", five, "-f", "json").out == agentgpu("plan", five, "-f", "json").out
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
@@ -69,6 +71,7 @@ def test_a_refusal_is_a_message_and_an_exit_code(tmp_path: Path, text: str, code
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.broad(every=0)
 def test_a_reader_may_close_the_pipe() -> None:
     with subprocess.Popen(
         [COMMAND, "catalog", "list", "offerings", "-f", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -129,6 +132,7 @@ def test_a_terminal_gets_colour_and_the_same_words() -> None:
     assert words == [word for word in piped.split() if word.strip("-")]
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("variable", [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_a_terminal_that_wants_no_colour_gets_none(variable: tuple[str, str]) -> None:
     shown = on_a_terminal("plan", CUSTOMER_SERVICE, columns=100, set_to=dict([variable]))
@@ -136,6 +140,7 @@ def test_a_terminal_that_wants_no_colour_gets_none(variable: tuple[str, str]) ->
     assert "\nAgents\n" in shown
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("columns", [60, 100])
 def test_a_narrow_terminal_shows_whole_rows(columns: int) -> None:
     """Once a table without room became a list of names and values, eleven lines for each row."""
@@ -151,6 +156,7 @@ def test_a_narrow_terminal_shows_whole_rows(columns: int) -> None:
     assert max(len(line) for line in shown if line not in commands) <= columns
 
 
+@pytest.mark.broad(every=0)
 def test_a_terminal_reads_brackets_and_colons_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "[bold]:warning:.yaml"
     path.write_text(SMALL)
@@ -159,6 +165,7 @@ def test_a_terminal_reads_brackets_and_colons_as_they_are(tmp_path: Path) -> Non
     assert "[unpinned x3] " in COLOUR.sub("", shown)
 
 
+@pytest.mark.broad(every=0)
 def test_json_on_a_terminal_is_json() -> None:
     assert json.loads(on_a_terminal("plan", CUSTOMER_SERVICE, "-f", "json"))["stack"] == "customer-service"
 

@@ -143,6 +143,7 @@ def test_render_asks_before_it_writes_beside_files_of_somebody_else(
     assert (len(files_of(Path("out"))) > 1) is is_meant
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_valid(path: Path) -> None:
     answer = agentgpu("validate", path, "-f", "json")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "agentgpu_iac"
+from tests.house.sources import PACKAGE, modules
+
 OWN = {
     "catalog/huggingface/architectures.py": "the data files of the package",
     "catalog/packaged.py": "the data files of the package",
@@ -42,13 +42,8 @@ def is_mode(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and set(node.value) <= set("rwxab+t")
 
 
-def sources() -> Iterator[tuple[str, ast.AST]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
-
-
 def test_files_are_opened_in_one_place() -> None:
-    found = {name for name, tree in sources() if list(openings(tree))}
+    found = {name for name, tree in modules().items() if list(openings(tree))}
     assert found - set(OWN) - {"cli/app.py"} == {"inputs.py"}
     assert set(OWN) <= found, "what no longer opens a file is no exception any more"
 
@@ -63,7 +58,7 @@ def test_json_of_a_file_is_read_by_the_bounded_reader() -> None:
     """What is left has been read by it before, was made here, or came over the network."""
     left = {
         name
-        for name, tree in sources()
+        for name, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"json.loads", "json.load"}
     }
@@ -102,7 +97,7 @@ def test_yaml_of_a_file_is_read_by_the_bounded_reader() -> None:
     """PyYAML alone knows no bounds: aliases multiply, and depth ends the process."""
     found = {
         name
-        for name, tree in sources()
+        for name, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -115,7 +110,7 @@ def test_yaml_of_a_file_is_read_by_the_bounded_reader() -> None:
 def test_nothing_is_read_by_other_ways() -> None:
     imports = {
         (name, (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name)
-        for name, tree in sources()
+        for name, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
@@ -127,7 +122,7 @@ def test_only_one_module_prints() -> None:
     """What is printed elsewhere might hold what a terminal obeys."""
     printing = {
         name
-        for name, tree in sources()
+        for name, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and (

@@ -8,6 +8,7 @@ shown; (c) what the planner takes instead at today's prices, and why.
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.sizing import loading, memory
-from agentgpu_iac.spec.loader import load, load_text
+from agentgpu_iac.spec.loader import load_text
 from agentgpu_iac.units import GB, GIB
 from tests.examples import EXAMPLES, STACKS
+from tests.review.stacks import example
 
 CATALOG = load_catalog()
 
@@ -27,6 +29,7 @@ def text(name: str) -> str:
     return (STACKS / "examples" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+@cache
 def planned(source: str) -> Plan:
     return make_plan(load_text(source, "case.yaml"), CATALOG)
 
@@ -63,7 +66,7 @@ def test_qa_needs_about_24_gb_and_fits_an_rtx_5090() -> None:
     assert need_gb(plan) == pytest.approx(25.2, abs=0.1)
     assert accepted(plan, "rtx-5090", 1)
     assert plan.workloads[0].memory.utilization_ratio <= 0.80
-    free = make_plan(load(STACKS / "examples" / "qa.yaml"), CATALOG)
+    free = example(STACKS / "examples" / "qa.yaml").plan
     assert free.cost.baseline_usd_per_month <= plan.cost.baseline_usd_per_month
     assert "rtx-5090" in {free.workloads[0].accelerator, *(other.accelerator for other in free.cost.alternatives)}
 
@@ -73,7 +76,7 @@ def test_support_needs_about_90_gb_and_fits_an_h200() -> None:
     assert need_gb(plan) == pytest.approx(90, rel=0.10)
     assert need_gb(plan) == pytest.approx(96.6, abs=0.1)
     assert accepted(plan, "h200-sxm", 1)
-    assert make_plan(load(STACKS / "examples" / "support.yaml"), CATALOG).workloads[0].accelerator == "h200-sxm"
+    assert example(STACKS / "examples" / "support.yaml").plan.workloads[0].accelerator == "h200-sxm"
 
 
 def test_reasoning_needs_about_280_gb_with_overhead_and_four_h100() -> None:
@@ -284,7 +287,7 @@ def test_loading_from_cold_nvme_takes_30_s() -> None:
 
 def test_customer_service_10k() -> None:
     """10 M tokens a day, about 1,160 tokens/s at a tenfold burst, on one card; monthly = hourly x 720."""
-    plan = make_plan(load(STACKS / "customer-service.yaml"), CATALOG)
+    plan = example(STACKS / "customer-service.yaml").plan
     only = plan.workloads[0]
     tokens_per_day = 10_000 * 5 * (150 + 50)
     assert tokens_per_day == 10_000_000
@@ -321,12 +324,12 @@ def test_customer_service_on_one_h100_pcie_makes_the_playbooks_tokens() -> None:
     ],
 )
 def test_pattern_and_architecture_are_named(name: str, pattern: str, architecture: str) -> None:
-    plan = make_plan(load(STACKS / "examples" / f"{name}.yaml"), CATALOG)
+    plan = example(STACKS / "examples" / f"{name}.yaml").plan
     assert (plan.pattern, plan.architecture) == (pattern, architecture)
 
 
 def test_high_concurrency_carries_everyone_at_once() -> None:
-    plan = make_plan(load(STACKS / "examples" / "high-concurrency.yaml"), CATALOG)
+    plan = example(STACKS / "examples" / "high-concurrency.yaml").plan
     seats = sum(one.max_num_seqs * one.replicas.min for one in plan.workloads)
     assert seats >= 10_000  # no ramp: burst replicas would come too late
     codes = {one.code for one in plan.warnings}
@@ -335,7 +338,7 @@ def test_high_concurrency_carries_everyone_at_once() -> None:
 
 
 def test_sglang_is_suggested_for_multi_step_agents() -> None:
-    plan = make_plan(load(STACKS / "examples" / "multi-agent.yaml"), CATALOG)
+    plan = example(STACKS / "examples" / "multi-agent.yaml").plan
     assert {one.agent for one in plan.warnings if one.code == "engine-suggestion"} == {"planner"}
 
 
@@ -350,13 +353,14 @@ def test_ollama_is_refused_for_production() -> None:
 
 
 def test_background_takes_spot_with_on_demand_behind_it() -> None:
-    plan = make_plan(load(STACKS / "examples" / "background.yaml"), CATALOG)
+    plan = example(STACKS / "examples" / "background.yaml").plan
     assert {pool.capacity_types for pool in plan.node_pools} == {("spot", "on-demand")}
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_a_plan_that_fits_its_memory(path: Path) -> None:
-    plan = make_plan(load(path), CATALOG)
+    plan = example(path).plan
     used: dict[str, float] = {}
     for one in plan.workloads:
         if one.tier == "baseline" or one.share_group is None:

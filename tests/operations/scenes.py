@@ -14,8 +14,8 @@ from agentgpu_iac.operations.planned import planned_objects
 from agentgpu_iac.operations.report import Report, report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_tiered_plan
+from tests.rendered import rendered_once
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 POOL = "demo-baseline-g6e-xlarge"
@@ -42,7 +42,7 @@ def planned(made: Plan | None = None, overlay: str = "node-groups") -> Mapping[R
 
 @cache
 def _planned(*, tiered_is_meant: bool, overlay: str) -> Mapping[Ref, Any]:
-    return planned_objects(render(tiered() if tiered_is_meant else plan()), overlay)
+    return planned_objects(rendered_once(tiered() if tiered_is_meant else plan()), overlay)
 
 
 def ref(kind: str, name: str, made: Plan | None = None, overlay: str = "node-groups") -> Ref:

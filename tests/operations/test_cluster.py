@@ -58,6 +58,7 @@ def test_a_kind_that_may_not_be_read_is_told_and_what_only_explains_is_a_note() 
     assert not [each for each in judged(snapshot).findings if each.kind == "missing"]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_left_over_objects_are_looked_for_in_every_kind_that_we_render(path: Path) -> None:
     drafts = object_drafts(make_plan(load(path), load_catalog(base_directory=path.parent)))

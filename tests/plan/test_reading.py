@@ -37,6 +37,7 @@ def refusal(text: str, source: str = "plan.json") -> str:
     return str(caught.value)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_a_plan_is_read_back_as_it_was_written(path: Path) -> None:
     plan = example(path).plan

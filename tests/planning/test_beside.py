@@ -186,6 +186,7 @@ CARDS = (("small-40", 1), ("large-80", 1), ("large-80", 2))
 PRICES = ("0.05", "0.45", "1.10")
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("prices", list(itertools.product(PRICES, repeat=3)))
 def test_the_cheapest_of_all_pairs_is_chosen_to_the_cent(
     prices: Sequence[str], monkeypatch: pytest.MonkeyPatch

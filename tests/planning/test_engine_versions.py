@@ -95,6 +95,7 @@ VARIETY: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("row", [row for row in VLLM if at_least(row.version, "0.8")], ids=lambda row: row.version)
 def test_no_flag_is_written_that_the_version_lacks(row: Any) -> None:
     """The rendered arguments of every release that was read."""

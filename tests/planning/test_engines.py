@@ -86,6 +86,7 @@ DRAFT = {"speculative": {"method": "draft-model", "model": "test/tiny"}}
 EAGLE = {"speculative": {"method": "eagle3", "model": "org/eagle", "weightsGib": 0.5, "tokens": 5}}
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("engine", OTHERS)
 @pytest.mark.parametrize("name", VARIETY)
 def test_their_own_parsers_take_the_arguments(engine, name):
@@ -112,6 +113,7 @@ def test_the_plan_says_how_the_engine_is_started_and_asked(engine):
     assert {variable.name for variable in one.environment}.isdisjoint({"HOME", "USER", "HF_HUB_OFFLINE"})
 
 
+@pytest.mark.broad(every=0)
 @settings(derandomize=True, deadline=None, database=None, max_examples=examples(60))
 @given(stacks(), st.lists(features, min_size=3, max_size=3), rules)
 def test_whatever_is_asked_for_fits_memory_batch_and_host(stack, wanted, spec):

@@ -77,6 +77,7 @@ def lever(found: Levers, name: str, agent: str | None = None, **fields: Any) -> 
     )
 
 
+@pytest.mark.broad(every=0)
 def test_each_figure_is_that_of_a_plan_of_what_is_written(stack: LoadedStack, found: Levers) -> None:
     assert {each.lever for each in found.levers} >= {
         "precision", "kv-cache-dtype", "ttft", "percentile", "peak", "paused-cache", "isolation", "memory-reserve",

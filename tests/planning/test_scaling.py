@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ SCALING
 """
 
 
+@cache
 def peaks(scaling: str = "") -> p.Plan:
     return make_plan(load_text(STACK.replace("SCALING", scaling), "peaks.yaml"), CATALOG)
 

@@ -13,10 +13,10 @@ from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.existing_settings import ExistingSettings
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.there import NODES
+from tests.rendered import rendered_once
 
 NAMESPACE = b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n"
 SERVICE = b"apiVersion: v1\nkind: Service\nmetadata:\n  name: support\n  namespace: demo\n"
@@ -208,6 +208,6 @@ def scene(name: str) -> Recording:
     """What deploying that plan asked for; recorded once, and only ever read."""
     if name in CHOICES:
         plan, settings = CHOICES[name][0](), CHOICES[name][1]
-        return record(lambda: deploy(plan, render(plan), settings))
+        return record(lambda: deploy(plan, rendered_once(plan), settings))
     make, settings = OPTIONS[name] if name in OPTIONS else (SCENES[name], SETTINGS)
     return record(lambda: deploy(make(), FILES, settings))

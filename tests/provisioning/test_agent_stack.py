@@ -18,9 +18,9 @@ from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.provisioning.program import deploy
 from agentgpu_iac.pulumi import AgentStack, AgentStackArgs
 from agentgpu_iac.pulumi.arguments import Answers, camel
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan
 from tests.provisioning.recording import Recording, record
+from tests.rendered import rendered_once
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"secrets", "spheronApiKey", "sshPrivateKey"}
@@ -100,7 +100,7 @@ def test_a_saved_plan_is_applied_within_the_component(saved: Callable[..., str],
 
 def test_the_component_makes_what_a_program_without_it_makes(saved: Callable[..., str], plan: Plan) -> None:
     within = run(AgentStackArgs(plan=saved()))
-    alone = record(lambda: deploy(plan, render(plan), pulumi.Config("agentgpu")))
+    alone = record(lambda: deploy(plan, rendered_once(plan), pulumi.Config("agentgpu")))
     made = [(one.token, one.name, one.inputs) for one in within.resources if one.token != COMPONENT]
     assert made == [(one.token, one.name, one.inputs) for one in alone.resources]
     assert within.outputs == alone.outputs

@@ -29,11 +29,13 @@ def changed(resource: Recorded, path: tuple[str | int, ...], value: Any) -> Reco
     return replace(resource, inputs=inputs)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_every_aws_resource_has_a_known_api_call(name: str) -> None:
     assert {resource.token for resource in scene(name).resources if resource.is_aws} <= set(CALLS)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_aws_would_accept_every_resource(name: str) -> None:
     found = [complaint for resource in scene(name).resources if resource.is_aws for complaint in complaints(resource)]

@@ -21,11 +21,11 @@ from agentgpu_iac.provisioning.charts import chart_faults
 from agentgpu_iac.provisioning.kubernetes import program as any_cluster
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.helm_values import helm_values
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_tiered_plan, make_watched_plan
 from tests.provisioning.policies import is_known, statements
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import SETTINGS, mixed_plan, scene
+from tests.rendered import rendered_once
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -41,7 +41,7 @@ CHARTED = {
 
 
 def tree(plan: Plan) -> tuple[RenderedFile, ...]:
-    return (*render(plan), *helm_values(plan))
+    return (*rendered_once(plan), *helm_values(plan))
 
 
 def deployed(plan: Plan, charts: dict[str, str], **settings: Any) -> Recording:
@@ -134,7 +134,7 @@ def test_prometheus_takes_what_carries_no_label_of_its_release() -> None:
     plan = make_watched_plan(cluster="east")
     values = {file.path: yaml.load(file.content, yaml.CSafeLoader) for file in helm_values(plan)}
     told = values[values_path("kube-prometheus-stack")]["prometheus"]["prometheusSpec"]
-    kinds = {one.kind for one in read_manifests(render(plan), frozenset({"monitoring.coreos.com"})).applied}
+    kinds = {one.kind for one in read_manifests(rendered_once(plan), frozenset({"monitoring.coreos.com"})).applied}
     for kind, key in (("PodMonitor", "podMonitor"), ("PrometheusRule", "rule")):
         assert kind in kinds
         assert told[f"{key}SelectorNilUsesHelmValues"] is False
@@ -208,7 +208,7 @@ def test_without_rendered_values_nothing_is_installed() -> None:
 def test_charts_serve_all_that_a_plan_needs_of_them(make: Any) -> None:
     """Every API group of the rendered objects is the cluster's own, an operator's that is named, or a chart's."""
     plan = make()
-    waiting = {one.needs for one in read_manifests(render(plan), frozenset()).waiting}
+    waiting = {one.needs for one in read_manifests(rendered_once(plan), frozenset()).waiting}
     brought = {group for name in charts_of(plan) for group in CHARTS[name].groups}
     assert {group for group in waiting if group not in OPERATORS} <= brought
     of_charts = {group for chart in CHARTS.values() for group in chart.groups}

@@ -218,6 +218,7 @@ def test_a_node_may_ask_what_joining_takes() -> None:
     assert "ecr:BatchGetImage" in allowed
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SCENES)
 def test_every_node_uses_the_one_node_role(name: str) -> None:
     groups = scene(name).of("aws:eks/nodeGroup:NodeGroup")
@@ -235,6 +236,7 @@ def test_addons_that_call_aws_get_their_role_by_pod_identity(name: str, account:
     assert association["roleArn"].endswith(f":{role}")
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("name", [*SCENES, *OPTIONS])
 def test_everything_that_can_be_tagged_names_its_stack(name: str) -> None:
     untagged = {

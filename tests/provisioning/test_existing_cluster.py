@@ -16,7 +16,6 @@ from agentgpu_iac.provisioning.aws.cluster_settings import ClusterSettings
 from agentgpu_iac.provisioning.aws.existing_settings import ExistingSettings
 from agentgpu_iac.provisioning.aws.program import check, deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_tiered_plan
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import (
@@ -33,6 +32,7 @@ from tests.provisioning.scenes import (
     with_pools,
 )
 from tests.provisioning.there import NODES, OPERATOR, There
+from tests.rendered import rendered_once
 
 OVER = [name for name in CHOICES if name.startswith("existing")]
 GROUP = "aws:eks/nodeGroup:NodeGroup"
@@ -53,7 +53,7 @@ OTHERS = {
 
 def over(settings: Settings = SHARED, plan: Plan | None = None, there: There | None = None, **last: Any) -> Recording:
     planned = over_existing(make_tiered_plan()) if plan is None else plan
-    return record(lambda: deploy(planned, render(planned), settings), there=there, last_outputs=last)
+    return record(lambda: deploy(planned, rendered_once(planned), settings), there=there, last_outputs=last)
 
 
 def refusal(
@@ -65,7 +65,7 @@ def refusal(
 
     def program() -> None:
         with pytest.raises(BadInput) as refused:
-            deploy(planned, render(planned), settings)
+            deploy(planned, rendered_once(planned), settings)
         told.extend(str(fault) for fault in refused.value.faults)
 
     assert record(program, there=there, last_outputs=last).resources == []
@@ -189,6 +189,7 @@ def existing(**changes: Any) -> Settings:
     return replace(SHARED, existing=replace(SHARED.existing, **changes))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -247,6 +248,7 @@ def test_a_plan_for_a_new_cluster_takes_nothing_that_is_there(key: str) -> None:
         record(lambda: check(make_plan(), settings))
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     ("there", "told"),
     [
@@ -355,4 +357,6 @@ class TestAnotherCluster:
 
     def test_the_same_one_is_taken_again(self) -> None:
         assert over(**self.THERE).of(GROUP)
-        assert record(lambda: deploy(make_plan(), render(make_plan()), SETTINGS), last_outputs=dict(self.OWN)).resources
+        assert record(
+            lambda: deploy(make_plan(), rendered_once(make_plan()), SETTINGS), last_outputs=dict(self.OWN)
+        ).resources

@@ -17,7 +17,6 @@ from agentgpu_iac.provisioning.aws.karpenter import KARPENTER_VERSION
 from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_tiered_plan
 from tests.provisioning.aws_api import complaints
 from tests.provisioning.policies import is_known, size, statements
@@ -32,6 +31,7 @@ from tests.provisioning.scenes import (
     scene,
     shared_plan,
 )
+from tests.rendered import rendered_once
 from tools.install import COMPONENTS, FilesOfModules
 
 ROLE = "aws:iam/role:Role"
@@ -191,7 +191,7 @@ def test_node_pools_and_classes_are_applied_as_rendered_once_karpenter_runs() ->
     recording = scene("karpenter")
     rendered = [
         yaml.load(file.content, yaml.CSafeLoader)
-        for file in render(make_tiered_plan())
+        for file in rendered_once(make_tiered_plan())
         if file.path.startswith("karpenter/") and not file.path.endswith("kustomization.yaml")
     ]
     made = [*recording.of(NODE_CLASS), *recording.of(NODE_POOL)]
@@ -211,7 +211,7 @@ def test_destroy_waits_until_the_nodes_of_a_pool_are_gone() -> None:
 
     def program() -> None:
         pulumi.runtime.register_stack_transformation(keep)
-        deploy(make_tiered_plan(), render(make_tiered_plan()), KARPENTER)
+        deploy(make_tiered_plan(), rendered_once(make_tiered_plan()), KARPENTER)
 
     recording = record(program)
     for pool in recording.of(NODE_POOL):
@@ -239,7 +239,9 @@ def test_the_cluster_autoscaler_is_no_prerequisite_where_karpenter_makes_the_nod
 def test_your_own_subnets_must_carry_the_tag() -> None:
     own = replace(KARPENTER, vpc_id="vpc-1", private_subnet_ids=("subnet-a", "subnet-b"))
     for settings, is_told in ((own, True), (replace(own, tag_subnets=True), False), (KARPENTER, False)):
-        recording = record(lambda settings=settings: deploy(make_tiered_plan(), render(make_tiered_plan()), settings))
+        recording = record(
+            lambda settings=settings: deploy(make_tiered_plan(), rendered_once(make_tiered_plan()), settings)
+        )
         told = "\n".join(recording.outputs["prerequisites"])
         assert ("karpenter.sh/discovery=demo on your subnets" in told) is is_told
 
@@ -247,7 +249,7 @@ def test_your_own_subnets_must_carry_the_tag() -> None:
 def test_karpenter_finds_what_you_hold_by_its_tag() -> None:
     """A Capacity Block needs no name then, and a name would say nothing."""
     plan = held_plan("capacity-block")
-    recording = record(lambda: deploy(plan, render(plan), KARPENTER))
+    recording = record(lambda: deploy(plan, rendered_once(plan), KARPENTER))
     (node_class,) = recording.of(NODE_CLASS)
     assert node_class.inputs["spec"]["capacityReservationSelectorTerms"] == [
         {"tags": {"karpenter.sh/discovery": "demo"}}
@@ -257,7 +259,7 @@ def test_karpenter_finds_what_you_hold_by_its_tag() -> None:
 
     def program() -> None:
         with pytest.raises(BadInput, match="finds what you hold by its tag, not by a name") as caught:
-            deploy(plan, render(plan), named)
+            deploy(plan, rendered_once(plan), named)
         assert len(caught.value.faults) == 1
 
     assert record(program).resources == []
@@ -281,7 +283,7 @@ def test_karpenter_finds_what_you_hold_by_its_tag() -> None:
 def test_what_cannot_be_made_as_chosen_is_bad_input(plan: Plan, settings: Settings, message: str) -> None:
     def program() -> None:
         with pytest.raises(BadInput, match=message):
-            deploy(plan, render(plan), settings)
+            deploy(plan, rendered_once(plan), settings)
 
     assert record(program).resources == []
 
@@ -289,5 +291,5 @@ def test_what_cannot_be_made_as_chosen_is_bad_input(plan: Plan, settings: Settin
 def test_the_longest_stack_name_fits() -> None:
     stack = "s" * 40
     plan = make_tiered_plan().model_copy(update={"stack": stack})
-    recording = record(lambda: deploy(plan, render(plan), KARPENTER))
+    recording = record(lambda: deploy(plan, rendered_once(plan), KARPENTER))
     assert [text for one in recording.resources if one.is_aws for text in complaints(one)] == []

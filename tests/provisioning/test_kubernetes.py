@@ -13,10 +13,10 @@ from agentgpu_iac.errors import BadInput, OutsideFailure
 from agentgpu_iac.plan import NamedSecret
 from agentgpu_iac.provisioning.kubernetes import program
 from agentgpu_iac.provisioning.kubernetes.program import Settings, deploy
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_security, make_tiered_plan
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import FILES, handed_over_plan, shared_plan
+from tests.rendered import rendered_once
 
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
 PROVIDER = "pulumi:providers:kubernetes"
@@ -87,7 +87,7 @@ def test_prerequisites_name_secrets_namespaces_and_sharing() -> None:
 
 
 def test_the_rendered_tree_of_the_target_is_applied_whole() -> None:
-    files = render(PLAN)
+    files = rendered_once(PLAN)
     (group,) = record(lambda: deploy(PLAN, files)).of(GROUP)
     assert len(group.inputs["objs"]) == len([file for file in files if file.path.startswith("base/")]) - 1
 
@@ -95,7 +95,7 @@ def test_the_rendered_tree_of_the_target_is_applied_whole() -> None:
 def test_a_gitops_tool_applies_all_but_what_tells_it_so() -> None:
     plan = handed_over_plan().model_copy(update={"target": "kubernetes"})
     settings = Settings(installed_api_groups=frozenset({"argoproj.io"}))
-    recording = record(lambda: deploy(plan, render(plan), settings))
+    recording = record(lambda: deploy(plan, rendered_once(plan), settings))
     (group,) = recording.of(GROUP)
     assert group.inputs["objs"] == []
     assert [one.inputs["kind"] for one in recording.of("kubernetes:argoproj.io/v1alpha1:Application")] == [

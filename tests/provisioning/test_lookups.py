@@ -129,6 +129,7 @@ def test_without_credentials_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) ->
         asking(REGION)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     "path",
     [path for path in sorted(Path(aws.__file__).parent.glob("*.py")) if path.name != "live_prices.py"],

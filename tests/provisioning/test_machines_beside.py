@@ -14,11 +14,11 @@ from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_joined_plan
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import SETTINGS
 from tests.provisioning.spheron.ssh_server import make_key, private
+from tests.rendered import rendered_once
 
 MACHINE = "pulumi-python:dynamic/agentgpu:SpheronMachine"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
@@ -28,7 +28,7 @@ PLAN = make_joined_plan()
 
 @cache
 def files() -> tuple[RenderedFile, ...]:
-    return render(PLAN)
+    return rendered_once(PLAN)
 
 
 def deployed(machines: MachineSettings = RENTED, **changes: Any) -> Recording:
@@ -76,7 +76,7 @@ def test_secrets_are_brought_by_ssh_where_there_is_a_key_and_who_may_log_in(monk
     hosts = tuple(one.model_copy(update={"admin_ranges": ("203.0.113.7/32",)}) for one in PLAN.hosts)
     plan = PLAN.model_copy(update={"hosts": hosts})
     machines = replace(RENTED, ssh_private_key=private(make_key()))
-    recording = record(lambda: deploy(plan, render(plan), replace(SETTINGS, machines=machines)))
+    recording = record(lambda: deploy(plan, rendered_once(plan), replace(SETTINGS, machines=machines)))
     for one in recording.of(MACHINE):
         assert "callers-key" not in json.dumps(one.inputs, default=str)
         assert "its key" not in json.dumps(one.inputs, default=str)

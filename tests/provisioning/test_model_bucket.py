@@ -13,11 +13,11 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.provisioning.aws.model_bucket import read_policy
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan
 from tests.provisioning.policies import is_known, statements
 from tests.provisioning.recording import record
 from tests.provisioning.scenes import CHOICES, MODELS, SETTINGS, bucket_plan, scene, with_pools
+from tests.rendered import rendered_once
 
 BUCKET = "aws:s3/bucket:Bucket"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
@@ -117,7 +117,7 @@ def test_it_outlives_the_stack_unless_told_otherwise(goes: bool) -> None:
     def program() -> None:
         pulumi.runtime.register_stack_transformation(keep)
         settings = replace(SETTINGS, model_bucket="create", delete_model_bucket=goes)
-        deploy(bucket_plan(), render(bucket_plan()), settings)
+        deploy(bucket_plan(), rendered_once(bucket_plan()), settings)
 
     (bucket,) = record(program).of(BUCKET)
     assert bucket.inputs["forceDestroy"] is goes
@@ -147,7 +147,7 @@ def test_the_models_that_must_lie_there_are_named(name: str) -> None:
 def test_a_choice_that_cannot_be_had_is_bad_input(plan: Plan, settings: Settings, message: str) -> None:
     def program() -> None:
         with pytest.raises(BadInput, match=message):
-            deploy(plan, render(plan), settings)
+            deploy(plan, rendered_once(plan), settings)
 
     assert record(program).resources == []
 
@@ -162,7 +162,7 @@ def test_engines_that_stream_have_a_role_of_their_own() -> None:
             )
         }
     )
-    recording = record(lambda: deploy(plan, render(plan), SETTINGS))
+    recording = record(lambda: deploy(plan, rendered_once(plan), SETTINGS))
     (association,) = recording.of(ASSOCIATION)
     assert association.inputs["serviceAccount"] == pods_of(recording)["Deployment"] == "engine-streaming"
     assert recording.position(ASSOCIATION, "demo-models-engine-streaming") < recording.position(GROUP, "demo")

@@ -11,11 +11,11 @@ import yaml
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.rendering.helm_values import helm_values
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_tiered_plan
 from tests.provisioning.aws_api import complaints
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import KARPENTER, SETTINGS
+from tests.rendered import rendered_once
 
 ADDON, GROUP = "aws:eks/addon:Addon", "aws:eks/nodeGroup:NodeGroup"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -30,7 +30,7 @@ def watched(node_health: str) -> Plan:
 @cache
 def deployed(node_health: str, nodes: str) -> Recording:
     plan = watched(node_health)
-    return record(lambda: deploy(plan, render(plan), {"karpenter": KARPENTER, "node-groups": SETTINGS}[nodes]))
+    return record(lambda: deploy(plan, rendered_once(plan), {"karpenter": KARPENTER, "node-groups": SETTINGS}[nodes]))
 
 
 def karpenters(node_health: str) -> dict[str, Any]:

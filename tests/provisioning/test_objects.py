@@ -11,10 +11,10 @@ import yaml
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_watched_plan
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import CHOICES, SETTINGS, handed_over_plan, mixed_plan, scene
+from tests.rendered import rendered_once
 
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
 GROUPS = frozenset({"keda.sh", "monitoring.coreos.com", "nvidia.com", "argoproj.io"})
@@ -45,7 +45,7 @@ def applied(recording: Recording) -> dict[tuple[str, str, str], dict[str, Any]]:
 @pytest.mark.parametrize("make", [mixed_plan, make_watched_plan], ids=["shared", "watched"])
 def test_all_of_the_overlay_is_applied_and_nothing_else(make: Any, nodes: str) -> None:
     plan = make()
-    files = render(plan)
+    files = rendered_once(plan)
     settings = replace(
         SETTINGS, nodes=nodes, karpenter_chart="oci://charts.invalid/karpenter", installed_api_groups=GROUPS
     )
@@ -56,7 +56,7 @@ def test_all_of_the_overlay_is_applied_and_nothing_else(make: Any, nodes: str) -
 
 
 def test_an_object_in_the_namespace_of_an_operator_waits_for_it() -> None:
-    files = render(mixed_plan())
+    files = rendered_once(mixed_plan())
     (waiting,) = (one for one in read_manifests(files, frozenset()).waiting if one.api_group == "")
     assert str(waiting) == "ConfigMap demo-device-plugin (v1)"
     recording = scene("karpenter and groups")
@@ -68,7 +68,7 @@ def test_an_object_in_the_namespace_of_an_operator_waits_for_it() -> None:
 
 def test_a_gitops_tool_is_told_and_pulumi_applies_nothing_else() -> None:
     plan, _ = CHOICES["handed over"]
-    files = render(plan())
+    files = rendered_once(plan())
     told = {path: one for path, one in everything(files).items() if path[1] == "Application"}
     assert len(told) == 1
     assert applied(scene("handed over")) == told
@@ -83,7 +83,7 @@ def test_a_gitops_tool_is_told_and_pulumi_applies_nothing_else() -> None:
 )
 def test_a_tool_that_is_not_there_yet_is_a_prerequisite(tool: Any, group: str, kinds: list[str]) -> None:
     plan = handed_over_plan(tool=tool)
-    recording = record(lambda: deploy(plan, render(plan), SETTINGS))
+    recording = record(lambda: deploy(plan, rendered_once(plan), SETTINGS))
     assert applied(recording) == {}
     assert [one.split()[0] for one in recording.outputs["notApplied"]] == kinds
     sentences = [one for one in recording.outputs["prerequisites"] if f"serves {group} " in one]
@@ -93,7 +93,7 @@ def test_a_tool_that_is_not_there_yet_is_a_prerequisite(tool: Any, group: str, k
 
 def test_operators_that_the_tool_needs_are_prerequisites_as_well() -> None:
     plan = make_watched_plan().model_copy(update={"gitops": handed_over_plan().gitops})
-    recording = record(lambda: deploy(plan, render(plan), SETTINGS))
+    recording = record(lambda: deploy(plan, rendered_once(plan), SETTINGS))
     told = "\n".join(recording.outputs["prerequisites"])
     assert "serves keda.sh (ScaledObject); without it the GitOps tool cannot apply the stack" in told
     assert not any("ScaledObject" in one for one in recording.outputs["notApplied"])

@@ -31,10 +31,10 @@ from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.settings import Settings
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_security, make_tiered_plan
 from tests.provisioning.recording import record
 from tests.provisioning.scenes import FILES, OPTIONS, SCENES, SETTINGS, kustomization, scene
+from tests.rendered import rendered_once
 
 ROOT = Path(__file__).parents[2]
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
@@ -47,6 +47,7 @@ def test_the_base_is_applied_once_as_rendered() -> None:
     assert group.inputs["skipAwait"] is True
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SCENES)
 def test_serving_comes_after_every_node_group(name: str) -> None:
     recording = scene(name)
@@ -73,10 +74,11 @@ def test_nobody_else_asks_for_nodes() -> None:
     assert "NodePool" not in {one.kind for one in manifests.applied}
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SCENES)
 def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
     plan = SCENES[name]()
-    files = render(plan)
+    files = rendered_once(plan)
     recording = record(lambda: deploy(plan, files, SETTINGS))
     (group,) = recording.of(GROUP)
     objects = group.inputs["objs"]

@@ -13,8 +13,8 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan.nodes import STARTUP_TAINT
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.manifests import KARPENTER_OVERLAY, NODE_GROUPS_OVERLAY, read_manifests
-from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load_text
+from tests.rendered import rendered_once
 from tests.rendering.trees import PLANS, tree
 
 DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
@@ -115,7 +115,7 @@ def test_baseline_nodes_start_with_a_taint_that_the_filler_takes_off() -> None:
 
 
 def strategy(folder: str, name: str) -> dict[str, Any]:
-    read = read_manifests(render(edge()), frozenset(), folder)
+    read = read_manifests(rendered_once(edge()), frozenset(), folder)
     (found,) = (each for each in (*read.applied, *read.waiting) if (each.kind, each.name) == ("Deployment", name))
     steps: dict[str, Any] = found.content["spec"]["strategy"]["rollingUpdate"]
     return steps
@@ -125,6 +125,6 @@ def test_where_node_groups_make_the_nodes_no_rollout_waits_for_one() -> None:
     assert strategy(KARPENTER_OVERLAY, "vllm") == {"maxSurge": 1, "maxUnavailable": 0}
     assert strategy(NODE_GROUPS_OVERLAY, "vllm") == {"maxSurge": 0, "maxUnavailable": 1}
     patches = yaml.safe_load(
-        next(file.content for file in render(edge()) if file.path == f"{NODE_GROUPS_OVERLAY}/kustomization.yaml")
+        next(file.content for file in rendered_once(edge()) if file.path == f"{NODE_GROUPS_OVERLAY}/kustomization.yaml")
     )["patches"]
     assert {each["target"]["name"] for each in patches} == {"vllm", "vllm-burst"}

@@ -129,6 +129,7 @@ def test_every_object_of_a_cluster_serves_its_own_agent_s_model(agents: list[str
         assert pods["spec"]["selector"][AGENT_LABEL] == agent
 
 
+@pytest.mark.broad(every=0)
 @settings(max_examples=3, deadline=None)
 @given(agents=names)
 def test_every_sky_service_serves_its_own_agent_s_model(agents: list[str]) -> None:

@@ -205,6 +205,7 @@ def test_waves_change_nothing_else() -> None:
     assert without_orders(with_argocd()) == without_orders(with_flux()) == plain
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_without_a_tool_there_is_no_trace_of_one(plan: str) -> None:
     for path, body in tree(PLANS[plan]()).items():

@@ -14,15 +14,15 @@ import yaml
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import machine_paths as paths
-from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.templates import verbatim
 from tests.plans import make_machines_plan, make_workload
+from tests.rendered import rendered_once
 
 BASELINE, BURST = "hosts/demo-baseline", "hosts/demo-burst"
 
 
 def texts(plan: p.Plan) -> dict[str, str]:
-    return {file.path: file.content.decode() for file in render(plan)}
+    return {file.path: file.content.decode() for file in rendered_once(plan)}
 
 
 def services(plan: p.Plan, folder: str = BASELINE) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def with_engine(plan: p.Plan, **changes: Any) -> p.Plan:
 @pytest.mark.parametrize("target", ["compose", "spheron"])
 def test_every_pool_has_a_folder_of_its_own_the_burst_s_too(target: Any) -> None:
     plan = make_machines_plan(target)
-    files = render(plan)
-    assert files == render(make_machines_plan(target))
+    files = rendered_once(plan)
+    assert files == rendered_once(make_machines_plan(target))
     assert [file.path for file in files] == sorted(file.path for file in files)
     assert {"/".join(file.path.split("/")[:2]) for file in files} == {BASELINE, BURST}
 

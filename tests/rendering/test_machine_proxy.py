@@ -13,9 +13,9 @@ from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan.endpoints import endpoints
 from agentgpu_iac.plan.names import PROXY_NAME
 from agentgpu_iac.planning.running.proxying import LOOPBACK_PORT, PROXY_PORT
-from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate_hosts import machine_faults
 from tests.planning.scenes import codes, make_agent, plan
+from tests.rendered import rendered_once
 
 TEAMS = [{"name": "desk", "keySecret": "desk-key", "agents": ["planner"], "requestsPerMinute": 60}]
 PAID = {
@@ -61,7 +61,7 @@ def apart() -> p.Plan:
 
 def files(found: p.Plan, host: p.HostPlan) -> dict[str, str]:
     start = f"hosts/{host.node_pool}/"
-    every = {file.path: file.content.decode() for file in render(found)}
+    every = {file.path: file.content.decode() for file in rendered_once(found)}
     return {path.removeprefix(start): text for path, text in every.items() if path.startswith(start)}
 
 
@@ -132,7 +132,7 @@ def test_a_change_of_what_it_reads_starts_it_anew(office: p.Plan) -> None:
 
 
 def test_its_files_are_whole(office: p.Plan) -> None:
-    assert machine_faults(render(office)) == ()
+    assert machine_faults(rendered_once(office)) == ()
     for host, _ in proxied(office):
         known = json.loads(files(office, host)[f"{PROXY_NAME}/teams.json"])
         assert [team["name"] for team in known["teams"]] == ["desk"]

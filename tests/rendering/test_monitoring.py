@@ -87,6 +87,7 @@ def series_in(query: str) -> set[str]:
     return set(names) - _KEYWORDS
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("version", ["0.6.0", "0.10.0", "0.31.0", "0.33.0"])
 @pytest.mark.parametrize("method", ["keda", "hpa"])
 def test_every_series_is_in_the_table_of_the_engines_version(version: str, method: str) -> None:

@@ -108,6 +108,7 @@ OPEN = make_tiered_plan()
 NAMED = make_plan(security=make_security(callers=("web",), monitoring_namespace="watch"))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     ("plan", "sender", "receiver", "port", "allowed"),
     [
@@ -133,6 +134,7 @@ def test_engines_are_reached_by_callers_and_monitoring_alone(
     assert may(plan, sender, receiver, port) is allowed
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("receiver", [INTERNET, API_SERVER, IMDS, POD_IDENTITY, APP, ENGINE, FILLER])
 @pytest.mark.parametrize("port", [80, 443, 8000])
 def test_engines_reach_nothing(receiver: End, port: int) -> None:
@@ -148,6 +150,7 @@ def test_every_pod_may_ask_for_names(sender: End) -> None:
     assert not may(OPEN, sender, DNS, 443)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     ("receiver", "port", "allowed"),
     [
@@ -223,6 +226,7 @@ PICKER = End("demo", {COMPONENT: "endpoint-picker", "agentgpu.dev/agent": "suppo
 ROUTED, GATED = make_routed_plan(), make_gateway_plan()
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     ("plan", "sender", "receiver", "port", "allowed"),
     [

@@ -33,6 +33,7 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry.get("value", "") for entry in container["env"]}
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_the_same_plan_gives_the_same_bytes(plan: str) -> None:
     files = render(PLANS[plan]())
@@ -40,6 +41,7 @@ def test_the_same_plan_gives_the_same_bytes(plan: str) -> None:
     assert [file.path for file in files] == sorted(file.path for file in files)
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_replicas_accelerators_and_arguments_are_the_plans(plan: str) -> None:
     made = PLANS[plan]()
@@ -144,6 +146,7 @@ def test_the_engine_waits_for_its_draft_model() -> None:
     assert command[at - 1 : at + 2] == ["--model", "qwen--qwen3-0.6b--main", "main"]
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_pods_meet_the_restricted_standard(plan: str) -> None:
     for path, pod in pod_specs(PLANS[plan]()).items():
@@ -421,6 +424,7 @@ def test_other_targets_get_the_base_and_make_their_own_nodes(target: str) -> Non
     assert folders == {"base", "overlays/node-groups"}
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.optional
 @needs_kubectl
 @pytest.mark.parametrize("plan", PLANS)
@@ -480,6 +484,7 @@ def test_all_faults_are_reported_at_once() -> None:
     assert all(message in text for message in ("'Demo'", "'A'", "'B'", "'C'"))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_a_saved_plan_gives_the_same_files(path: Path) -> None:
     """A price comes back from JSON without the zeros at its end."""

@@ -134,6 +134,7 @@ def with_a_value(body: object, path: str) -> Iterator[str]:
         yield path
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize(("stack", "target"), TREES)
 def test_comments_change_no_value(stack: str, target: str) -> None:
     for file in render(planned(stack, target)):

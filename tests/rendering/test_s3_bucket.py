@@ -265,6 +265,7 @@ def test_fillers_of_the_hub_have_no_part_of_s3() -> None:
         assert "s3_bucket.py" not in body["data"]
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize(
     ("receiver", "port", "allowed"),
     [

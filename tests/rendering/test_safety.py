@@ -44,6 +44,7 @@ def test_one_budget_covers_all_tiers_and_lets_a_lone_replica_move() -> None:
         assert not budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_pod_has_a_priority_class_of_the_stack(plan: str) -> None:
     classes = of_kind(PLANS[plan](), "PriorityClass")

@@ -24,6 +24,7 @@ def _schemas_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("version", ["1.34", "1.35", "1.36"])
 @pytest.mark.parametrize("plan", PLANS)
 def test_manifests_are_valid(plan: str, version: str) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from agentgpu_iac import plan as p
-from agentgpu_iac.plan.machine_paths import HOSTS_FOLDER
-from agentgpu_iac.rendering.render import render
 from tests.plans import (
     make_gateway_plan,
     make_grouped_plan,
@@ -19,6 +15,7 @@ from tests.plans import (
     make_watched_plan,
     make_workload,
 )
+from tests.rendered import manifests
 
 
 def make_shared_plan() -> p.Plan:
@@ -63,11 +60,7 @@ PLANS = {
 
 def tree(plan: p.Plan) -> dict[str, dict[str, Any]]:
     """Every manifest of a plan, by its path."""
-    return {
-        file.path: yaml.load(file.content, yaml.CSafeLoader)
-        for file in render(plan)
-        if not file.path.startswith(f"{HOSTS_FOLDER}/")
-    }
+    return manifests(plan)
 
 
 def of_kind(plan: p.Plan, kind: str) -> dict[str, dict[str, Any]]:

@@ -56,6 +56,7 @@ def check_that_all_of_it_is_ours(source: str) -> None:
     assert REFERENCES.search(plain) is None, REFERENCES.search(plain)
 
 
+@pytest.mark.broad(every=7)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_words_of_a_spec_are_words(text: str) -> None:
     check_that_all_of_it_is_ours(diff_comment(diff(make_plan(), hostile_plan(text))))

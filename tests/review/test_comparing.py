@@ -114,6 +114,7 @@ LEAVES = [*leaves(Plan)]
 MONEY_AHEAD = {"cost.baselineUsdPerMonth", "cost.peakUsdPerHour", "cost.expectedUsdPerMonth"}
 
 
+@pytest.mark.broad(every=7)
 @pytest.mark.parametrize("steps", [one for one in LEAVES if not is_excepted(one)], ids=path)
 def test_every_field_of_a_plan_is_compared(steps: Steps) -> None:
     after = changed(FULL, steps)

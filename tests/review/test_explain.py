@@ -131,11 +131,13 @@ def assert_sums_add_up(planned: Planned) -> None:
         assert set(TOLERANCES) - present == latency | set_by_hand
 
 
+@pytest.mark.broad(every=5)
 @every_example
 def test_the_sums_of_an_example_add_up(path: Path) -> None:
     assert_sums_add_up(example(path))
 
 
+@pytest.mark.broad(every=5)
 @every_shape
 def test_the_sums_of_every_kind_of_model_add_up(lines: tuple[str, ...]) -> None:
     assert_sums_add_up(stack(*lines))
@@ -286,6 +288,7 @@ def test_every_override_is_shown_beside_the_computed_figure() -> None:
     assert_sums_add_up(overridden(**OVERRIDES))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", sorted(OVERRIDES))
 def test_a_figure_set_by_hand_has_no_formula(name: str) -> None:
     planned = overridden(**{name: OVERRIDES[name]})

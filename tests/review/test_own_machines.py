@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ FOREIGN = re.compile(
 )
 
 
+@cache
 def planned(lines: str, peak: int) -> Plan:
     stack = load_text(HEAD + lines + AGENT % peak, "s.yaml")
     return make_plan(stack, CATALOG)
@@ -72,6 +74,7 @@ def told(plan: Plan, other: Plan) -> Mapping[str, str]:
     }
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("name", SPECS)
 def test_no_output_names_a_seller_or_a_region_that_is_not_used(name: str) -> None:
     """Once the page of such a plan had "Machines at aws any", bought on demand."""

@@ -21,11 +21,15 @@ from tests.plans import make_plan, make_tiered_plan, make_workload
 from tests.review.arithmetic import first_number
 from tests.review.stacks import example, stack
 
-PLANS = {path.stem: example(path).plan for path in EXAMPLES}
-PLANS["burst"] = stack(
-    "model: Qwen/Qwen3-8B", "sessions: {concurrent: 20}", "traffic: {burstFactor: 40, rampS: 3600}"
-).plan
-every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+PATHS = {path.stem: path for path in EXAMPLES}
+BURST = ("model: Qwen/Qwen3-8B", "sessions: {concurrent: 20}", "traffic: {burstFactor: 40, rampS: 3600}")
+every_plan = pytest.mark.parametrize("plan", [*PATHS, "burst"], indirect=True)
+
+
+@pytest.fixture
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """An example's plan, or one with a burst; each is made once."""
+    return stack(*BURST).plan if request.param == "burst" else example(PATHS[request.param]).plan
 
 
 def sections(blocks: tuple[Block, ...]) -> dict[str, list[Block]]:
@@ -88,7 +92,7 @@ def test_the_agents(plan: Plan) -> None:
 
 
 def test_answers_that_come_whole_have_no_column_of_tpot() -> None:
-    plan = PLANS["retrieval"]
+    plan = example(PATHS["retrieval"]).plan
     pooled = tuple(one for one in plan.workloads if one.pooling is not None)
     rows = table_of(sections(plan_view(plan.model_copy(update={"workloads": pooled}), "s.yaml"))["Agents"])
     assert [column for column in rows[0] if "p95" in column] == ["answer p95 ms"]

@@ -321,6 +321,7 @@ def test_more_deployments_than_are_drawn_keep_their_tables() -> None:
     assert sentence.startswith(f"Of {MOST_FIGURES + 2} deployments and tiers {MOST_FIGURES} are drawn, the slowest")
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("folder", sorted(GOLDEN.glob("*/*")), ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_every_kind_of_plan_has_a_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "draw", lambda *_: "")

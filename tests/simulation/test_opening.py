@@ -153,6 +153,7 @@ def quiet(monkeypatch):
     monkeypatch.setattr(Scaler, "_value", lambda *_: 0.0)
 
 
+@pytest.mark.broad(every=0)
 @pytest.mark.usefixtures("quiet")
 def test_burst_replicas_come_at_known_hours_and_go_after_them():
     plan = peaks("0 9 * * 1-5", "0 10 * * 1-5")
@@ -165,6 +166,7 @@ def test_burst_replicas_come_at_known_hours_and_go_after_them():
     assert {count for at_s, count in there.items() if at_s >= gone_s + 900} == {0}
 
 
+@pytest.mark.broad(every=0)
 @pytest.mark.usefixtures("quiet")
 def test_burst_replicas_of_a_window_of_the_night_are_there_in_the_morning():
     there = burst_replicas(peaks("0 6 * * *", "0 9 * * *"), 11)

@@ -83,6 +83,7 @@ def refused(text: str) -> BadInput:
     return found.value
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("place", EVERYWHERE)
 @pytest.mark.parametrize("secret", CREDENTIALS.values(), ids=CREDENTIALS.keys())
 def test_a_credential_is_refused_at_its_line_and_not_repeated(place: str, secret: str) -> None:
@@ -125,6 +126,7 @@ def test_calculators_do_not_repeat_one_either(calculator: object, field: str) ->
     assert secret.lower() not in str(found.value).lower()
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize(
     "unit",
     ["a", "A1", "eyJ-", "sk-a-", "hf_", "a://", "a://b:", "-----BEGIN A", "/a", "gh", "+.", "SG.", "hvs", "dapi", "1Q"],

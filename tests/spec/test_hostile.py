@@ -48,6 +48,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 LADDER = "a0: &a0 x\n" + "".join(f"a{step + 1}: &a{step + 1} [*a{step}]\n" for step in range(5000))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -101,6 +102,7 @@ def test_hostile_texts(text: str, message: str) -> None:
     assert any(message in fault for fault in faults), faults[:3]
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     "text",
     [

@@ -145,6 +145,7 @@ def _tuples(value: object) -> object:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(
     "text",
     [

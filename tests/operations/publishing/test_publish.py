@@ -125,6 +125,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("at", STEPS)
 def test_killed_at_any_step_and_run_again_it_is_the_same(made: Clone, tmp_path: Path, at: str) -> None:
     wanted = {A: tree("plan.json", "x.yaml"), B: tree("plan.json")}

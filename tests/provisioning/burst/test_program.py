@@ -17,10 +17,10 @@ from agentgpu_iac.provisioning.burst.program import Settings, check, make
 from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
 from agentgpu_iac.provisioning.program import deploy as deploy_all
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
-from agentgpu_iac.rendering.render import render
 from tests.plans import make_joined_plan
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.scenes import SETTINGS
+from tests.rendered import rendered_once
 
 MACHINE = "pulumi-python:dynamic/agentgpu:SpheronMachine"
 RENTED = MachineSettings(
@@ -31,7 +31,7 @@ PLAN = make_joined_plan()
 
 @cache
 def files() -> tuple[RenderedFile, ...]:
-    return render(PLAN)
+    return rendered_once(PLAN)
 
 
 def deployed(machines: MachineSettings = RENTED, **changes: Any) -> Recording:

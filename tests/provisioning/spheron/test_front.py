@@ -16,11 +16,11 @@ from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate, _CertificateProvider, make_certificate
 from agentgpu_iac.provisioning.spheron.program import Settings, deploy
-from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load_text
 from tests.provisioning.recording import Recording, record
 from tests.provisioning.spheron.ssh_server import make_key, private
 from tests.provisioning.spheron.test_program import SETTINGS, SPEC
+from tests.rendered import rendered_once
 
 MACHINE, FILES, CERTIFICATE = (
     f"pulumi-python:dynamic/agentgpu:{name}" for name in ("SpheronMachine", "MachineFiles", "MachinesCertificate")
@@ -43,7 +43,7 @@ def plan() -> Plan:
 
 @cache
 def files() -> tuple[RenderedFile, ...]:
-    return render(plan())
+    return rendered_once(plan())
 
 
 def deployed(made: Plan | None = None, **settings: Any) -> Recording:

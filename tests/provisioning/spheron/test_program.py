@@ -18,9 +18,9 @@ from agentgpu_iac.provisioning.program import PROGRAMS
 from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
 from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way, read_cloud_init
 from agentgpu_iac.provisioning.spheron.program import Settings, deploy
-from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load_text
 from tests.provisioning.recording import Recording, record
+from tests.rendered import rendered_once
 
 SPEC = """\
 apiVersion: agentgpu.dev/v1alpha1
@@ -47,7 +47,7 @@ def plan() -> Plan:
 
 @cache
 def files() -> tuple[RenderedFile, ...]:
-    return render(plan())
+    return rendered_once(plan())
 
 
 def deployed(made: Plan | None = None, rendered: tuple[RenderedFile, ...] | None = None, **settings: Any) -> Recording:
@@ -83,7 +83,7 @@ def test_each_baseline_node_is_a_machine_with_the_rendered_cloud_init_and_the_se
     assert paths[:3] == [f"/etc/agentgpu/{file}" for file in ("tls/tls.crt", "tls/tls.key", "secrets.env")]
     assert sent["writeFiles"][2]["content"] == "VLLM_API_KEY='callers-key'\n"
     assert {"/opt/agentgpu/firewall.nft", "/opt/agentgpu/docker-compose.yaml"} <= set(paths)
-    rendered = {f"/opt/agentgpu/{file.path.split('/', 2)[2]}": file.content.decode() for file in render(plan())}
+    rendered = {f"/opt/agentgpu/{file.path.split('/', 2)[2]}": file.content.decode() for file in rendered_once(plan())}
     written = {file["path"]: file["content"] for file in sent["writeFiles"] if file["path"] in rendered}
     assert written.items() <= rendered.items(), "texts are compared, so that another zlib makes no other machine"
     urls = recording.outputs["agentUrls"]["qa"]

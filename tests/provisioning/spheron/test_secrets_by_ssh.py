@@ -19,7 +19,6 @@ from agentgpu_iac.provisioning.spheron.machine import MachineError, machine_name
 from agentgpu_iac.provisioning.spheron.machine_files import _FilesProvider
 from agentgpu_iac.provisioning.spheron.program import Settings, deploy
 from agentgpu_iac.provisioning.spheron.proof import SSH_KEY_CONFIG, proving, word_of
-from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
 from tests.examples import STACKS
 from tests.provisioning.recording import Recording, record
@@ -27,6 +26,7 @@ from tests.provisioning.spheron.scenes import Scene, cloud_init, make_props
 from tests.provisioning.spheron.ssh_server import make_key, private
 from tests.provisioning.spheron.test_front import BURSTING, FILES, LOGIN, MACHINE
 from tests.provisioning.spheron.test_program import SPEC
+from tests.rendered import rendered_once
 
 OUTCOMES = Path(__file__).parents[2] / "outcomes"
 SCENES = {
@@ -47,7 +47,7 @@ def scene(name: str, admins: tuple[str, ...] = ADMINS) -> tuple[Plan, tuple[Rend
     made = make_plan(loaded, load_catalog())
     hosts = tuple(one.model_copy(update={"admin_ranges": admins}) for one in made.hosts)
     made = made.model_copy(update={"hosts": hosts})
-    return made, render(made)
+    return made, rendered_once(made)
 
 
 def values(made: Plan) -> dict[str, str]:
@@ -66,6 +66,7 @@ def sent(recording: Recording) -> list[str]:
     return [content["value"] if isinstance(content, dict) else content for content in contents]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", SCENES)
 def test_no_machine_is_made_with_a_secret_and_each_is_brought_its_own(name: str) -> None:
     recording, (made, _) = deployed(name, burst_nodes=1), scene(name)
