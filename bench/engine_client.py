@@ -175,12 +175,13 @@ class Simulated:
     """At p50 and p99."""
     tpot_ms: tuple[float, float]
     refusals: int
+    late_refusals: int
     given_up: int
     answered: int
 
 
 def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simulated:
-    """What the same callers see of the plan's replicas."""
+    """What the same callers see of the plan's replicas: they read what stands in a stream, and try again."""
     (agent,) = plan.served_agents
     deployment = Deployment(plan, plan.workloads, 1, shared={})
     measures = AgentMeasures(agent)
@@ -190,7 +191,7 @@ def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simul
         plan,
         {agent.deployment: deployment},
         {agent.name: measures},
-        Run(warm_ms=0.0, end_ms=ends_ms, seed=1, mishaps=Mishaps(client_tries=tries)),
+        Run(warm_ms=0.0, end_ms=ends_ms, seed=1, mishaps=Mishaps(client_tries=tries, clients_read_streams=True)),
     )
     fleet.run(sorted(sessions, key=lambda each: each[0]))
     ttft, tpot = (
@@ -201,6 +202,7 @@ def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simul
         ttft_ms=(ttft.at(50) or 0.0, ttft.at(99) or 0.0),
         tpot_ms=(tpot.at(50) or 0.0, tpot.at(99) or 0.0),
         refusals=measures.retried + measures.refused,
+        late_refusals=measures.refused_in_stream,
         given_up=measures.refused,
         answered=measures.answered,
     )
