@@ -87,13 +87,6 @@ def closed_load(per_s: float) -> list[Caller]:
     ]
 
 
-def at_once(_: float) -> list[Caller]:
-    """Five times as many callers as the engine lets in, all of the same moment; and again every 20 s."""
-    chance = Random("at once")
-    each = 5 * (SEATS + WAITING)
-    return [Caller(begins_s=1.0 + 20.0 * wave, turns=(_turn(chance),)) for wave in range(3) for _ in range(each)]
-
-
 def _turn(chance: Random) -> Turn:
     return Turn(
         prompt_tokens=min(1200, 50 + round(250 * _exponential(chance))),
@@ -109,7 +102,6 @@ def _exponential(chance: Random) -> float:
 SCENES: Mapping[str, Scene] = {
     "open": Scene(callers=open_load, tries=1),
     "closed": Scene(callers=closed_load, tries=3),
-    "at-once": Scene(callers=at_once, tries=1),
     "closed-behind-nginx": Scene(callers=closed_load, tries=3, has_router=True),
 }
 
