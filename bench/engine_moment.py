@@ -64,10 +64,8 @@ def main() -> None:
             asyncio.run(asked(engine, 0.0))  # its first requests take longer
             for apart_ms in arguments.apart:
                 answered, refused, late = asyncio.run(asked(engine, apart_ms / 1000))
-                print(
-                    f"{SENT} requests {apart_ms:g} ms apart, limit {LIMIT}: answered {answered}, 503 {refused}, in a stream {late}",
-                    flush=True,
-                )
+                sent = f"{SENT} requests {apart_ms:g} ms apart, limit {LIMIT}"
+                print(f"{sent}: answered {answered}, 503 {refused}, in a stream {late}", flush=True)
         finally:
             engine.terminate()
             engine.stop()
