@@ -324,25 +324,27 @@ class _Search:
             if not warm.user_facing:
                 continue
             low, sure = broke.get(warm.agent, 0), _count(best.plan, warm.agent)
-            high, least, fine, step = sure, low, max(1, int(_FINE * sure)), max(1, round(_STEP * sure))
-            likely: _Tried | None = None
+            least, fine, step = low, max(1, int(_FINE * sure)), max(1, round(_STEP * sure))
+            likely: list[tuple[int, _Tried]] = []
             while self._may_try():
+                high = likely[-1][0] if likely else sure
                 if high - low > fine:
                     middle = (low + high) // 2 if low > least else max((low + high) // 2, high - step)
                     step *= 2
                     tried = self._tried({**best.changes, ("baselineReplicas", warm.agent): middle}, self._few)
                     if tried is not None and not tried.broken(wanted) and tried.price < best.price:
-                        likely, high = tried, middle
+                        likely.append((middle, tried))
                     else:
                         low = middle
                     continue
-                if likely is None:
+                if not likely:
                     break
-                whole = self._tried(likely.changes)
+                _, last = likely.pop()
+                whole = self._tried(last.changes)
                 if whole is not None and not whole.broken(wanted) and whole.price < best.price:
                     best = whole
                     break
-                low, high, likely = high, sure, None
+                low = high
 
     def _of(self, deployments: set[str] | None, knob: Knob) -> Iterator[Workload]:
         """Baselines of the deployments whose knob the spec leaves to us."""

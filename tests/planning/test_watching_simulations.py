@@ -104,3 +104,4 @@ def test_a_plan_that_the_first_seed_flatters_is_not_taken():
     (proof,) = proven(loaded, scenes.CATALOG, Question(traffic="ramp", hours=10.0, seeds=(1, 2)), run=run).proof
     assert proof.holds
     assert 91 <= proof.warm_replicas <= 93
+    assert proof.plans <= 12
