@@ -102,6 +102,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster --extra report --extra publish -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-annotate -c requirements/dev.txt --extra pulumi -o agentgpu_iac/spec/pulumi_requirements.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-annotate --extra policy -o agentgpu_iac/policy_pack/requirements.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) -o requirements/vidur.txt requirements/vidur.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/audit/requirements.txt tools/audit/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/docs/requirements.txt tools/docs/requirements.in

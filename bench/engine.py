@@ -155,6 +155,7 @@ ROWS: tuple[Row, ...] = (
     ("TPOT p50 ms", lambda real: at(real.tpot_ms, 50), lambda found: found.tpot.at(50) or 0.0),
     ("TPOT p99 ms", lambda real: at(real.tpot_ms, 99), lambda found: found.tpot.at(99) or 0.0),
     ("503", lambda real: real.refusals, lambda found: found.refusals),
+    ("of them late", lambda real: real.late_refusals, lambda found: found.late_refusals),
     ("given up", lambda real: real.given_up, lambda found: found.given_up),
     ("answered", lambda real: len(real.ttft_ms), lambda found: found.answered),
 )
@@ -173,7 +174,6 @@ def print_scene(name: str, real: Sequence[Answers], found: Sequence[Simulated]) 
         off = f"{other / one - 1:+.1%}" if one else "-"
         spread = f"runs {runs}; one simulation {min(singles):,.0f} to {max(singles):,.0f}"
         print(f"  {label:12} {one:10,.1f} {other:10,.1f} {off:>8}   {spread}", flush=True)
-    print(f"  of the 503 {seen.late_refusals} stood in a stream that had begun", flush=True)
 
 
 def main(words: list[str]) -> None:

@@ -188,6 +188,7 @@ class Simulated:
     """In ms."""
     tpot: Sketch
     refusals: int
+    late_refusals: int
     given_up: int
     answered: int
 
@@ -198,13 +199,14 @@ def together_simulated(found: Sequence[Simulated]) -> Simulated:
         ttft=merged(each.ttft for each in found),
         tpot=merged(each.tpot for each in found),
         refusals=sum(each.refusals for each in found),
+        late_refusals=sum(each.late_refusals for each in found),
         given_up=sum(each.given_up for each in found),
         answered=sum(each.answered for each in found),
     )
 
 
 def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simulated:
-    """What the same callers see of the plan's replicas."""
+    """What the same callers see of the plan's replicas: they read what stands in a stream, and try again."""
     (agent,) = plan.served_agents
     deployment = Deployment(plan, plan.workloads, 1, shared={})
     measures = AgentMeasures(agent)
@@ -214,7 +216,7 @@ def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simul
         plan,
         {agent.deployment: deployment},
         {agent.name: measures},
-        Run(warm_ms=0.0, end_ms=ends_ms, seed=1, mishaps=Mishaps(client_tries=tries)),
+        Run(warm_ms=0.0, end_ms=ends_ms, seed=1, mishaps=Mishaps(client_tries=tries, clients_read_streams=True)),
     )
     fleet.run(sorted(sessions, key=lambda each: each[0]))
     ttft, tpot = (
@@ -225,6 +227,7 @@ def simulated(plan: Plan, callers: Sequence[Caller], *, tries: int = 1) -> Simul
         ttft=ttft,
         tpot=tpot,
         refusals=measures.retried + measures.refused,
+        late_refusals=measures.refused_in_stream,
         given_up=measures.refused,
         answered=measures.answered,
     )

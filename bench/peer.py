@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import itertools
 import json
 import random
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peer_home import ROOT, python_of
 from recipes import UNKNOWN, recipe_of, service_of
 from serving_rows import protocol_of
 
@@ -37,9 +36,7 @@ from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.sizing.seats import recipe_kv_dtype
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
-ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "peer.txt"
-HOME = ROOT / ".tools" / "aiconfigurator"
 RUNNER = Path(__file__).with_name("peer_runner.py")
 SEED = 2026
 
@@ -212,26 +209,17 @@ def our_answer(row: Row, catalog: Catalog) -> dict[str, Any]:
     return {"ttft_ms": answer.ttft_ms, "tpot_ms": answer.tpot_ms, "seconds": seconds}
 
 
-def install() -> Path:
-    """Python of the peer's environment, made anew when the lock has changed."""
-    python, stamp = HOME / "bin" / "python", HOME / "lock.sha256"
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != digest:
-        print(f"installing the peer in {HOME.relative_to(ROOT)}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--require-hashes"]
-        subprocess.run([*pip, "--requirement", LOCK], check=True)
-        stamp.write_text(digest)
-    return python
-
-
 def compare(rows: Sequence[Row], most: int, budget_s: float) -> tuple[list[Comparison], list[Comparison]]:
     """Rows that both sides answer, and rows that one refuses."""
     catalog = load_catalog()
     both: list[Comparison] = []
     refused: list[Comparison] = []
     process = subprocess.Popen(
-        [install(), "-W", "ignore", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        [python_of("aiconfigurator", LOCK), "-W", "ignore", RUNNER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
     deadline = time.monotonic() + budget_s
     with process as runner:

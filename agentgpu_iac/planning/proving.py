@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Final, Literal
 
 from agentgpu_iac.catalog.store import Catalog
@@ -21,6 +20,7 @@ from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import NinePlan, Plan, ProofPlan, Workload, tiers_by_agent, warm_replicas
 from agentgpu_iac.planning.levers.asking import Asked
 from agentgpu_iac.planning.levers.changes import place, written
+from agentgpu_iac.planning.watching_simulations import Watch
 from agentgpu_iac.simulation.courses import course, waits, worst
 from agentgpu_iac.simulation.outcome import AgentOutcome, SimulationAnswer
 from agentgpu_iac.simulation.profiles import HOURS, Traffic
@@ -99,14 +99,28 @@ class _Tried:
     plan: Plan
     answers: tuple[SimulationAnswer, ...]
     """Of the seeds in their order, up to the first that broke a budget for good."""
+    at_most: tuple[float, ...] | None = None
+    """Where the last of them was ended as soon as it could not hold any more: the share within its budgets that each agent could
+    still have had."""
+
+    def is_whole(self, seeds: Sequence[int]) -> bool:
+        """Whether it was simulated with all seeds to their end."""
+        return self.at_most is None and len(self.answers) == len(seeds)
+
+    @property
+    def ended(self) -> tuple[SimulationAnswer, ...]:
+        """Those that went to their end."""
+        return self.answers if self.at_most is None else self.answers[:-1]
 
     def lows(self, wanted: float | None, seeds: int | None = None) -> Iterator[tuple[str, float, float, int]]:
         """(deployment, lower end of the interval, what is wanted, requests lost) of each agent; ``seeds``: of the first ones."""
         for number, agent in enumerate(self.answers[0].agents):
-            found = [answer.agents[number] for answer in self.answers[:seeds]]
-            low, _ = _interval([_smaller(each) for each in found])
-            lost = sum(each.lost for each in found)
-            yield agent.deployment, 1.0 if low is None else low, _wanted(agent, wanted), lost
+            low, _ = _interval([_smaller(answer.agents[number]) for answer in self.ended[:seeds]])
+            low = 1.0 if low is None else low
+            if self.at_most is not None and (seeds is None or seeds >= len(self.answers)):
+                low = min(low, self.at_most[number])
+            lost = sum(answer.agents[number].lost for answer in self.answers[:seeds])
+            yield agent.deployment, low, _wanted(agent, wanted), lost
 
     def broken(self, wanted: float | None) -> set[str]:
         """Deployments where a budget breaks."""
@@ -186,6 +200,10 @@ def _nines(search: _Search, wanted: Sequence[float]) -> Iterator[NinePlan]:
         before = cost
 
 
+def _margin_of(tried: _Tried | None, wanted: float | None) -> float:
+    return 0.0 if tried is None else tried.margin(wanted)
+
+
 class _Search:
     """What was tried so far; a plan is simulated once, whatever share of the requests is wanted."""
 
@@ -197,6 +215,8 @@ class _Search:
         self._known: dict[frozenset[tuple[tuple[Knob, str], int | float]], _Tried | None] = {}
         self._requests = 0
         """Of all simulations so far."""
+        self._made = 0
+        """Simulations so far."""
         self._tries, self._most_requests = 1 + _MOST_PLANS, _MOST_SIMULATED
         """Plans and requests at which the search under way ends."""
         self._is_cut_short = False
@@ -266,11 +286,9 @@ class _Search:
         while True:
             known = [each for each in self._known.values() if each is not None]
             best = max(known, key=lambda each: (each.margin(wanted), *(-part for part in each.price)))
-            if len(best.answers) == len(self._question.seeds):
+            if best.is_whole(self._question.seeds):
                 return best
-            self._known[frozenset(best.changes.items())] = self._simulated(
-                best.changes, best.plan, best.answers, is_whole=True
-            )
+            self._known[frozenset(best.changes.items())] = self._simulated(best.changes, best.plan, best, is_whole=True)
 
     def _led(self, best: _Tried, wanted: float | None) -> _Tried:
         """What costs nothing by itself: longer queues where requests were refused, and an earlier call for the next replica."""
@@ -292,30 +310,41 @@ class _Search:
     def _if_nearer(self, best: _Tried, changes: Changes, wanted: float | None) -> _Tried:
         if changes == best.changes or not best.broken(wanted) or not self._may_try():
             return best
-        tried = self._tried(changes)
+        tried = self._tried(changes, than=best)
         return tried if tried is not None and tried.is_nearer(best, wanted) else best
 
     def _less(self, best: _Tried, broke: Mapping[str, int], wanted: float | None) -> None:
         """Warm replicas go again, as few as hold and cost less.
 
         The formula is seldom far off, so a few of them go first, and twice as many each time; then the search is by halves
-        between those that broke and those that hold, until what is left to save is little.
+        between those that broke and those that hold, until what is left to save is little. On the way the first seed tells;
+        what it ends with is simulated with all of them, and where that breaks, the search goes on above it.
         """
         for warm in self._of(None, "baselineReplicas"):
             if not warm.user_facing:
                 continue
-            low, high = broke.get(warm.agent, 0), _count(best.plan, warm.agent)
-            least, fine = low, max(1, int(_FINE * high))
-            step = max(1, round(_STEP * high))
-            while high - low > fine and self._may_try():
-                middle = (low + high) // 2 if low > least else max((low + high) // 2, high - step)
-                step *= 2
-                tried = self._tried({**best.changes, ("baselineReplicas", warm.agent): middle})
-                holds = tried is not None and not tried.broken(wanted)
-                if tried is not None and holds and tried.price < best.price:
-                    best, high = tried, middle
-                else:
-                    low = middle
+            low, sure = broke.get(warm.agent, 0), _count(best.plan, warm.agent)
+            least, fine, step = low, max(1, int(_FINE * sure)), max(1, round(_STEP * sure))
+            likely: list[tuple[int, _Tried]] = []
+            while self._may_try():
+                high = likely[-1][0] if likely else sure
+                if high - low > fine:
+                    middle = (low + high) // 2 if low > least else max((low + high) // 2, high - step)
+                    step *= 2
+                    tried = self._tried({**best.changes, ("baselineReplicas", warm.agent): middle}, self._few)
+                    if tried is not None and not tried.broken(wanted) and tried.price < best.price:
+                        likely.append((middle, tried))
+                    else:
+                        low = middle
+                    continue
+                if not likely:
+                    break
+                _, last = likely.pop()
+                whole = self._tried(last.changes)
+                if whole is not None and not whole.broken(wanted) and whole.price < best.price:
+                    best = whole
+                    break
+                low = high
 
     def _of(self, deployments: set[str] | None, knob: Knob) -> Iterator[Workload]:
         """Baselines of the deployments whose knob the spec leaves to us."""
@@ -324,33 +353,62 @@ class _Search:
             if each.tier == "baseline" and is_asked and (knob, each.agent) not in self._by_hand:
                 yield each
 
-    def _tried(self, changes: Changes) -> _Tried | None:
-        """A plan with those changes, simulated; None where there is none."""
+    @property
+    def _few(self) -> int:
+        """Seeds after which a plan may be left: one, where one of them below what is wanted tells."""
+        return 1 if len(self._question.seeds) <= _SINGLE else len(self._question.seeds)
+
+    def _tried(self, changes: Changes, seeds: int | None = None, than: _Tried | None = None) -> _Tried | None:
+        """A plan with those changes, simulated with all seeds or the first of them; None where there is none.
+
+        Where it is asked whether it is nearer to holding ``than`` another one, it is simulated until that is known.
+        """
         key = frozenset(changes.items())
-        if key not in self._known:
-            plan = self._asked.plan(self._values(changes))
-            try:
-                self._known[key] = None if isinstance(plan, str) else self._simulated(changes, plan)
-            except Infeasible:
-                self._known[key] = None  # its queue grows for ever
+        known = self._known.get(key)
+        if key in self._known and (known is None or self._has_told(known, seeds)):
+            return known
+        plan = self._asked.plan(self._values(changes)) if known is None else known.plan
+        try:
+            self._known[key] = None if isinstance(plan, str) else self._simulated(changes, plan, known, seeds, than)
+        except Infeasible:
+            self._known[key] = None  # its queue grows for ever
         return self._known[key]
 
+    def _has_told(self, known: _Tried, seeds: int | None) -> bool:
+        """Whether so many of the seeds say no more than is known of a plan."""
+        is_enough = len(known.answers) >= len(self._question.seeds[:seeds])
+        return is_enough or known.at_most is not None or self._cannot_hold(known.answers[-1])
+
     def _simulated(
-        self, changes: Changes, plan: Plan, known: Sequence[SimulationAnswer] = (), *, is_whole: bool = False
+        self,
+        changes: Changes,
+        plan: Plan,
+        known: _Tried | None = None,
+        seeds: int | None = None,
+        than: _Tried | None = None,
+        *,
+        is_whole: bool = False,
     ) -> _Tried:
-        """Simulated with one seed after the other; unless it is to be whole, until one of them tells that it cannot hold."""
-        question = self._question
-        answers = list(known)
-        for seed in question.seeds[len(known) :]:
-            made = len(self._known) * len(question.seeds) + len(answers)
-            asked = Simulation(traffic=question.traffic, hours=self._hours, seed=seed)
-            answers.append(self._run(plan, asked, partial(self._tell, made)))
-            self._tell(made, 1.0)
-            if not is_whole and self._cannot_hold(answers[-1]):
+        """Simulated with one seed after the other up to so many; unless it is to be whole, until one tells that it cannot hold.
+
+        ``known`` is what some of them have told already.
+        """
+        question, answers = self._question, [] if known is None else list(known.ended)
+        can_tell = not is_whole and len(question.seeds) <= _SINGLE
+        shares = (question.wanted_ratio, *question.nines)
+        for seed in question.seeds[len(answers) : seeds]:
+            if answers and not is_whole and self._cannot_hold(answers[-1]):
                 break
-        tried = _Tried(changes=changes, plan=plan, answers=tuple(answers))
-        self._requests += sum(each.requests for answer in answers[len(known) :] for each in answer.agents)
-        return tried
+            watch = Watch(plan, question.traffic, self._hours, {share: _margin_of(than, share) for share in shares})
+            enough = watch if can_tell else None
+            asked = Simulation(traffic=question.traffic, hours=self._hours, seed=seed, enough=enough)
+            answers.append(self._run(plan, asked, self._tell))
+            self._made += 1
+            self._requests += sum(each.requests for each in answers[-1].agents)
+            self._tell(0.0)
+            if watch.at_most is not None:
+                return _Tried(changes=changes, plan=plan, answers=tuple(answers), at_most=watch.at_most)
+        return _Tried(changes=changes, plan=plan, answers=tuple(answers))
 
     def _cannot_hold(self, answer: SimulationAnswer) -> bool:
         """Whether one seed alone takes the interval below every share that is asked for, or lost requests."""
@@ -363,16 +421,17 @@ class _Search:
                 return True
         return False
 
-    def _tell(self, made: int, share: float) -> None:
-        """So many simulations, and the share of the one that runs."""
+    def _tell(self, share: float) -> None:
+        """The share of the simulation that runs, beside those that were made."""
         if self._progress is None:
             return
-        plans = self._tries
+        plans, seeds = self._tries, len(self._question.seeds)
         if self._known and self._requests:
             left = math.ceil((self._most_requests - self._requests) / (self._requests / len(self._known)))
             plans = min(plans, len(self._known) + left)
-        simulations = made + share
-        most = max(plans * len(self._question.seeds), math.ceil(simulations))
+        left_out = sum(seeds - len(each.answers) for each in self._known.values() if each is not None)
+        simulations = self._made + share
+        most = max(plans * seeds - left_out, math.ceil(simulations))
         self._progress(Progressed(simulations=simulations, most=most))
 
     def _values(self, changes: Changes) -> dict[Steps, Data]:

@@ -20,6 +20,9 @@ def _blocks(found: SimulationAnswer) -> Iterator[Block]:
     yield Paragraph(text=simulation_headline(found), tone="good" if found.holds else "over")
     yield Heading(text="Promised and simulated")
     yield _promises(found.agents)
+    for agent in found.agents:
+        if agent.refused_in_stream:
+            yield Paragraph(text=_in_stream(agent))
     yield Heading(text="What users saw, in ms")
     yield Table(
         columns=("agent", "turn", "requests", "figure", "p50", "p90", "p95", "p99"),
@@ -98,6 +101,13 @@ def _promises(agents: tuple[AgentOutcome, ...]) -> Table:
         rows=tuple(rows),
         right=frozenset({3, 5, 6, 7, 8}),
         tones=tuple(tones),
+    )
+
+
+def _in_stream(agent: AgentOutcome) -> str:
+    return (
+        f"{agent.agent}: {agent.refused_in_stream:,} were refused in a stream that had begun with 200: no router and no SDK "
+        "tries them again. A client that reads the event (code 503) may."
     )
 
 

@@ -44,6 +44,7 @@ class Fleet:
         *,
         follow: Callable[[Session], None] | None = None,
         progress: Callable[[float], None] | None = None,
+        enough: Callable[[Mapping[str, AgentMeasures]], bool] | None = None,
     ) -> None:
         self.now_ms = 0.0
         self._events: list[tuple[float, int, Handler, Any]] = []
@@ -55,10 +56,14 @@ class Fleet:
         self._measures = measures
         self._warm_ms, self._end_ms = run.warm_ms, run.end_ms
         self._client_tries = run.mishaps.client_tries
+        self._reads_streams = run.mishaps.clients_read_streams
         self._chance = Random(f"{run.seed}/clients")
         self._follow = follow
         """Called with a session that is over: who starts the next one."""
         self._progress = progress
+        self._enough = enough
+        """Asked at each look whether it may end there."""
+        self._ends = False
         self._children: Callable[[str, int, int], Session] | None = None
         self._machines = Machines(self, run)
         for each in deployments.values():
@@ -86,16 +91,16 @@ class Fleet:
         heapq.heappush(self._events, (when_ms, self._number, handler, argument))
 
     def run(self, arrivals: Iterable[tuple[float, Session]] = ()) -> None:
-        """Until the end, and until what was sent by then has ended; ``arrivals`` are in the order of time."""
+        """Until the end, and until what was sent by then has ended, or it is told enough; ``arrivals`` are in order of time."""
         coming = iter(arrivals)
         self._arrive(coming)
         events = self._events
-        while events:
+        while events and not self._ends:
             when, _, handler, argument = heapq.heappop(events)
             self.now_ms = when
             handler(argument)
         for each in self._deployments.values():
-            each.settle_bill(max(self._end_ms, self._warm_ms))
+            each.settle_bill(max(self.now_ms if self._ends else self._end_ms, self._warm_ms))
 
     def _arrive(self, coming: Iterator[tuple[float, Session]]) -> None:
         found = next(coming, None)
@@ -127,12 +132,12 @@ class Fleet:
         """The router asks one replica after another, as the plan tells it."""
         deployment = self._home[session.agent]
         own = deployment.own(session)
-        if own is not None and len(own.calls) < own.engine.most_requests:
+        if own is not None and not own.is_full:
             self._take(deployment, own, session, first_sent_ms, tries)
             return
         left = deployment.most_tries
         for replica in deployment.tries(session):
-            if replica.in_flight < replica.engine.most_requests:
+            if not replica.is_full:
                 self._take(deployment, replica, session, first_sent_ms, tries)
                 return
             deployment.turned_away += 1
@@ -154,12 +159,17 @@ class Fleet:
             deployment.held.remove(held)
             self._again((held.session, held.first_sent_ms, held.tries), was_lost=False)
 
-    def _again(self, sent: tuple[Session, float, int], *, was_lost: bool) -> None:
-        """A client was turned away, or its answer broke off: it waits and tries again, or gives up."""
+    def _again(self, sent: tuple[Session, float, int], *, was_lost: bool = False, in_stream: bool = False) -> None:
+        """A client was turned away, or its answer broke off: it waits and tries again, or gives up.
+
+        What is refused in a stream that has begun is an error to both SDKs, and no reason to try again.
+        """
         session, first_sent_ms, tries = sent
         measured = first_sent_ms >= self._warm_ms
         counts = self._measures[session.agent]
-        if tries >= self._client_tries:
+        if measured and in_stream:
+            counts.refused_in_stream += 1
+        if tries >= self._client_tries or (in_stream and not self._reads_streams):
             if measured and was_lost:
                 counts.lost += 1
             elif measured:
@@ -169,7 +179,7 @@ class Fleet:
         if measured:
             counts.retried += 1
         wait_ms = _BACKOFF_MS * 2 ** (tries - 1)
-        if not was_lost and self._home[session.agent].route is not None:
+        if not was_lost and not in_stream and self._home[session.agent].route is not None:
             wait_ms = _RETRY_AFTER_MS
         wait_ms *= 1 - self._chance.random() / 4 if was_lost else 1.0
         self.at(self.now_ms + wait_ms, self._retry, (session, first_sent_ms, tries + 1))
@@ -185,7 +195,27 @@ class Fleet:
         deployment.prompt_tokens += call.prompt_tokens + cached
         deployment.cached_tokens += cached
         self._number += 1
-        heapq.heappush(self._events, (call.arrives_ms, self._number, self._pushed, call))
+        if replica.engine.looks_twice:
+            heapq.heappush(self._events, (call.read_ms, self._number, self._read, call))
+        else:
+            heapq.heappush(self._events, (call.arrives_ms, self._number, self._pushed, call))
+
+    def _read(self, call: Call) -> None:
+        """A server has read a request, and looks at its limit once more: what it refuses now stands in a stream that has begun
+        with 200, which no router tries again.
+        """
+        replica = call.replica
+        if replica.state == "ended":
+            return
+        if replica.passes(call):
+            self._number += 1
+            heapq.heappush(self._events, (call.arrives_ms, self._number, self._pushed, call))
+            return
+        deployment = self._home[call.session.agent]
+        deployment.turned_away += 1
+        if replica.state == "leaving":
+            self._machines.answered(deployment, replica)
+        self._again((call.session, call.first_sent_ms, call.tries), in_stream=True)
 
     def _pushed(self, call: Call) -> None:
         """A scheduler gets a request."""
@@ -316,7 +346,7 @@ class Fleet:
 
     def entered(self, deployment: Deployment, replica: Replica) -> None:
         """A picker hands on what it holds."""
-        while deployment.held and replica.in_flight < replica.engine.most_requests:
+        while deployment.held and not replica.is_full:
             self._hand_on(deployment)
 
     def looked(self, deployment: Deployment) -> None:
@@ -329,6 +359,7 @@ class Fleet:
             self._progress(min(1.0, self.now_ms / max(1.0, self._end_ms)))
         if self.now_ms < self._warm_ms:
             return
+        self._ends = self._ends or (self._enough is not None and self._enough(self._measures))
         deployment.peak_waiting = max(deployment.peak_waiting, waiting)
         kv = sum(each.cache_ratio for each in deployment.routed) / max(1, len(deployment.routed))
         starting = sum(each.state == "starting" for each in deployment.replicas)

@@ -24,6 +24,7 @@ class AgentMeasures:
         "inside_ttft",
         "lost",
         "refused",
+        "refused_in_stream",
         "requests",
         "retried",
         "sketches",
@@ -34,6 +35,7 @@ class AgentMeasures:
         self.requests = 0
         self.answered = 0
         self.refused = 0
+        self.refused_in_stream = 0
         self.lost = 0
         self.retried = 0
         self.inside_ttft = 0
@@ -58,6 +60,14 @@ class AgentMeasures:
         budget = self._budget_tpot_ms
         if budget is not None and (tpot_ms is None or tpot_ms <= budget):
             self.inside_tpot += 1
+
+    def inside_at_most(self, requests: float) -> float:
+        """The share within its budgets that it can have in the end, of so many requests at most: that of the budget with less."""
+        ended = self.answered + self.refused + self.lost
+        outside = 0 if self.agent.budget_ttft_ms is None else ended - self.inside_ttft
+        if self._budget_tpot_ms is not None:
+            outside = max(outside, self.answered - self.inside_tpot)
+        return 1 - min(1.0, outside / max(1.0, requests, self.requests))
 
 
 class Series:

@@ -25,6 +25,8 @@ class Mishaps:
     """When a new version is rolled out, from the start of what is measured; None: none is."""
     client_tries: int = CLIENT_TRIES
     """Times that a client sends a request before it gives up."""
+    clients_read_streams: bool = False
+    """Whether clients also try again what an engine refuses in a stream that has begun; the SDKs do not."""
 
 
 NOTHING: Final = Mishaps()

@@ -47,7 +47,10 @@ class AgentOutcome(Document):
     answered: int
     """Answered whole."""
     refused: int
-    """Given up after every try was turned away (503, or 429 of a picker)."""
+    """Given up after every try was turned away (503, or 429 of a picker), or one in a stream that had begun."""
+    refused_in_stream: int = 0
+    """Tries that an engine refused when its answer had begun with 200. No router sends them elsewhere, and SDKs raise an error:
+    each is one of the refused; a client that reads the event may try again."""
     lost: int
     """Given up after a replica went away under them."""
     retried: int

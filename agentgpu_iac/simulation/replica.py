@@ -20,7 +20,7 @@ from agentgpu_iac.units import GIB
 class Call(Asked):
     """A request at a replica, and whose it is."""
 
-    __slots__ = ("first_sent_ms", "history_tokens", "replica", "session", "tries")
+    __slots__ = ("first_sent_ms", "history_tokens", "own_tokens", "read_ms", "replica", "session", "tries")
 
     session: Session
     replica: Replica
@@ -30,6 +30,10 @@ class Call(Asked):
     """Times that its client sent it."""
     history_tokens: int
     """Context that the session had before."""
+    own_tokens: int
+    """Of it, what lay in the cache for the session alone."""
+    read_ms: float
+    """When the server's process has read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,8 @@ class Engine:
     its room was needed while none of them was answered."""
     most_requests: float
     """Requests in flight at which it answers 503; infinite: it never does."""
+    looks_twice: bool
+    """Whether it looks at that limit once more when a request has passed its server: ``SizingPort.admits_twice``."""
     host_ms: float
     """Of a request in the server's process."""
     before_ms: float
@@ -79,6 +85,7 @@ def engine_of(workload: Workload, speed: Speed, shared: Mapping[str, int]) -> En
         ),
         shared=shared,
         most_requests=math.inf if limit is None else float(limit),
+        looks_twice=limit is not None and SIZING_PORTS[workload.engine.name].admits_twice,
         host_ms=speed.host_ms_per_request,
         before_ms=way / 2,
         after_ms=way / 2,
@@ -112,6 +119,7 @@ class Replica:
         "_cached",
         "_cached_tokens",
         "_server_free_ms",
+        "_unseen",
         "_users",
         "calls",
         "claimed_ms",
@@ -157,11 +165,32 @@ class Replica:
         self._users: dict[str, int] = {}
         """Agents whose shared prefix lies here -> requests that have it."""
         self._server_free_ms = -math.inf
+        self._unseen = 0
+        """Requests that its first look let in, and that its second look has not met yet: neither look counts them."""
 
     @property
     def in_flight(self) -> int:
         """Requests that it was sent and has not answered."""
         return len(self.calls)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a look at its limit refuses."""
+        return len(self.calls) - self._unseen >= self.engine.most_requests
+
+    def passes(self, call: Call) -> bool:
+        """The second look: whether a request that the first one let in is taken on; else what it found is as before."""
+        self._unseen -= 1
+        if len(self.calls) - 1 - self._unseen < self.engine.most_requests:
+            return True
+        self.calls.discard(call)
+        session, own = call.session, call.own_tokens
+        if own:
+            self._cached_tokens += own - self._cached.pop(session.key, 0)
+            self._cached[session.key] = own
+        if self.engine.shared.get(session.agent, 0):
+            self._let_go(session.agent, self.engine.shared[session.agent])
+        return False
 
     @property
     def cache_ratio(self) -> float:
@@ -202,7 +231,10 @@ class Replica:
         )
         call.session, call.replica = session, self
         call.first_sent_ms, call.tries, call.history_tokens = first_sent_ms, tries, history
+        call.own_tokens, call.read_ms = max(0, found - prefix), ready
         self.calls.add(call)
+        if engine.looks_twice:
+            self._unseen += 1
         return call
 
     def _has(self, agent: str, prefix: int) -> bool:

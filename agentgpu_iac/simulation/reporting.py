@@ -74,6 +74,7 @@ def _agent(counts: AgentMeasures, percentile: float) -> AgentOutcome:
         requests=counts.requests,
         answered=counts.answered,
         refused=counts.refused,
+        refused_in_stream=counts.refused_in_stream,
         lost=counts.lost,
         retried=counts.retried,
         budget_ttft_ms=agent.budget_ttft_ms,

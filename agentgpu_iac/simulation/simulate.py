@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -48,6 +48,9 @@ class Simulation:
     seed: int = 1
     mishaps: Mishaps = NOTHING
     """What befalls the fleet beside it."""
+    enough: Callable[[Mapping[str, AgentMeasures]], bool] | None = None
+    """Asked of the sessions' requests whenever Prometheus looks: whether what was counted by then is enough. The simulation ends
+    there, and its answer is of that part alone."""
 
 
 Progress = Callable[[float], None]
@@ -191,6 +194,7 @@ def _on_sessions(
             clock=OfficeClock(warm_ms=warm_s * 1000) if asked.traffic == "office-day" else None,
         ),
         progress=progress,
+        enough=asked.enough,
         follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
     )
     slots = _Slots(fleet, talks, asked.seed)

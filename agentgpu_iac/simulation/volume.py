@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from agentgpu_iac.plan import AgentPlan, Plan, Workload, tiers_by_agent
+from agentgpu_iac.plan import AgentPlan, Plan, TalkPlan, Workload, tiers_by_agent
 from agentgpu_iac.simulation.opening import Windows, within
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, HOURS, Point, Traffic, least_hours, profile
 
@@ -44,20 +44,54 @@ def sessions_over_time(
 def expected_requests(plan: Plan, traffic: Traffic, hours: float) -> float:
     """Requests of the measured time, if all are answered at the plan's pace; sub-agents' by their own sessions."""
     baselines = {name: tiers[0] for name, tiers in tiers_by_agent(plan.workloads).items()}
-    return math.fsum(_of_agent(agent, baselines, traffic, hours) for agent in plan.served_agents)
+    return math.fsum(
+        _of_agent(agent, baselines[agent.deployment], traffic, hours, pace.request_s)
+        for agent in plan.served_agents
+        if (pace := baselines[agent.deployment].pace) is not None
+    )
 
 
-def _of_agent(agent: AgentPlan, baselines: Mapping[str, Workload], traffic: Traffic, hours: float) -> float:
-    baseline = baselines[agent.deployment]
+def _of_agent(agent: AgentPlan, baseline: Workload, traffic: Traffic, hours: float, request_s: float) -> float:
+    """Requests of one agent, each of which takes so long."""
     if agent.talk is None or baseline.pace is None:
         return 0.0
     normal, peak = session_counts(agent, baseline, is_started=False)
     points = sessions_over_time(agent, baseline, traffic, (normal, peak), hours)
-    found = _session_s(points, hours * 3600) / (baseline.pace.request_s + baseline.pace.pause_s)
+    found = _session_s(points, hours * 3600) / (request_s + baseline.pace.pause_s)
     if traffic == "cron":
         turns = baseline.pace.conversation_s / (baseline.pace.request_s + baseline.pace.pause_s)
         found += int(hours * 3600 / CRON_EVERY_S) * (peak - normal) * turns
     return found
+
+
+def most_requests(plan: Plan, traffic: Traffic, hours: float) -> dict[str, float]:
+    """Agent -> requests of the measured time, more than which no plan of it has but by chance.
+
+    Its sessions ask at once when they begin, and from then on as fast as they can whose every answer comes as a lone request's.
+    Infinite for agents whose sessions others start, or whose pace the plan does not say.
+    """
+    tiers = tiers_by_agent(plan.workloads)
+    started = {each.agent for agent in plan.served_agents if agent.talk is not None for each in agent.talk.fan_out}
+    found = {}
+    for agent in plan.served_agents:
+        workloads = tiers[agent.deployment]
+        baseline = workloads[0]
+        if agent.name in started or agent.talk is None or baseline.pace is None:
+            found[agent.name] = math.inf
+            continue
+        points = sessions_over_time(agent, baseline, traffic, session_counts(agent, baseline, is_started=False), hours)
+        begun = max(point.sessions for point in points)
+        found[agent.name] = begun + _of_agent(agent, baseline, traffic, hours, _fastest_s(agent.talk, workloads))
+    return found
+
+
+def _fastest_s(talk: TalkPlan, workloads: Sequence[Workload]) -> float:
+    """From the first token to the last of a mean request that is alone at a replica."""
+    conversation = talk.conversation
+    generated = conversation.output_tokens_per_turn + (conversation.reasoning_tokens_per_turn or 0)
+    tokens = max(0.0, generated / (1 + conversation.tool_calls.per_turn) - 1)
+    speeds = [each.step_times.speed() for each in workloads if each.step_times is not None]
+    return min((tokens / each.accepted_tokens * each.decode_ms(1, 0.0) / 1000 for each in speeds), default=0.0)
 
 
 def _session_s(points: tuple[Point, ...], end_s: float) -> float:

@@ -57,6 +57,9 @@ class SizingPort:
     """What such a run leaves for the rest, beside weights and KV cache."""
     keeps_room_for_output: bool = False
     """A request is let in only where all of its answer has room; else blocks are handed out as it grows."""
+    admits_twice: bool = False
+    """Its server looks at the limit of requests when it has read the head of one, and again when it hands it to the engine, which
+    counts it from then on and may have answered 200: requests of the same moment pass the first look together."""
     prompts_apart: bool = False
     """Prompts are read in steps of their own, and decoding waits for them."""
     whole_prompts: bool = False

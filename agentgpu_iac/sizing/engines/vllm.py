@@ -61,6 +61,7 @@ VLLM = SizingPort(
     lora_slots=lora_slots,
     default_seats=default_max_num_seqs,
     leaves_towers_out=leaves_towers_out,
+    admits_twice=True,  # 0.32: _preflight (entrypoints/generate/base/serving.py), _add_request (v1/engine/async_llm.py)
     default_step_tokens=default_max_num_batched_tokens,
     captured_prompt_tokens=512,  # max_cudagraph_capture_size, pieces of steps (``config/vllm.py``)
     fused_formats=frozenset({"fp8"}),  # compiled: Inductor joins the quantising of a tensor with what is before it
