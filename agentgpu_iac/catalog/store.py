@@ -56,7 +56,7 @@ from agentgpu_iac.catalog.model import (
     VcpuQuota,
     VolumeType,
 )
-from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, models_meant
+from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, models_meant, provider_meant
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.quantisation.reading import BESIDE
@@ -155,9 +155,8 @@ class Catalog:
         for row in self.accelerators:
             if row.id == accelerator_id:  # as machines name theirs, for each of which it is asked
                 return row
-        names = {row.id: row.name for row in self.accelerators}
-        meant = accelerators_meant(accelerator_id, names)
-        exact = [row for row in self.accelerators if row.id in meant and is_exact(accelerator_id, row.id, row.name)]
+        meant = accelerators_meant(accelerator_id, self.accelerators)
+        exact = [row for row in self.accelerators if row.id in meant and is_exact(accelerator_id, row)]
         if len(exact) == 1:
             return exact[0]
         if meant:
@@ -165,13 +164,16 @@ class Catalog:
         raise _unknown("accelerator", accelerator_id, (row.id for row in self.accelerators))
 
     def provider(self, provider_id: str) -> Provider:
-        """Look a provider up by its id.
+        """Look a provider up by its id or its name, in any case.
 
         Raises:
-            BadInput: there is none of that id; says which one is near.
+            BadInput: there is none of that id or name; says which one is near.
         """
         for provider in self.providers:
-            if provider.id == provider_id:
+            if provider.id == provider_id:  # as machines name theirs
+                return provider
+        for provider in self.providers:
+            if provider.id == provider_meant(provider_id, self.providers):
                 return provider
         raise _unknown("provider", provider_id, (row.id for row in self.providers))
 

@@ -84,6 +84,19 @@ def test_every_value_is_one_word_in_capitals(path: tuple[str, ...]) -> None:
 
 
 @every_command
+def test_what_is_left_out_is_told_with_what_it_means(path: tuple[str, ...]) -> None:
+    """Once ``frontier`` without --over named the option, and no field that it takes."""
+    needed = [each for each in COMMANDS[path].params if each.required]
+    if not needed:
+        return
+    answer = agentgpu(*path)
+    assert answer.code == 2
+    told = " ".join(re.sub("[│╭╮╰╯─]", " ", answer.err).split())
+    assert "Missing" in told
+    assert any(each.help and " ".join(each.help.split()) in told for each in needed), told
+
+
+@every_command
 def test_whatever_prints_data_has_json(path: tuple[str, ...]) -> None:
     options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
     assert ("--json" in options) is ("--format" in options)

@@ -437,7 +437,11 @@ def test_accelerators_are_listed_unless_asked_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("l40s", "accelerator"), ("Qwen/Qwen3-14B", "model"), ("g6e.xlarge", "instance type"), ("aws", "provider")],
+    [
+        *(("l40s", "accelerator"), ("Qwen/Qwen3-14B", "model"), ("g6e.xlarge", "instance type"), ("aws", "provider")),
+        *(("NVIDIA L40S 48GB", "accelerator"), ("qwen3-14b", "model"), ("G6E.xlarge", "instance type")),
+        ("Amazon Web Services", "provider"),
+    ],
 )
 def test_a_row_is_shown_with_its_sources(name: str, kind: str) -> None:
     found = agentgpu("catalog", "show", name, "-f", "json").data
@@ -450,6 +454,8 @@ def test_a_row_that_is_not_there() -> None:
     answer = agentgpu("catalog", "show", "l40")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == "catalog: nothing is called 'l40' (did you mean 'l40s'?)\n"
+    several = agentgpu("catalog", "show", "NVIDIA H100 80GB").err
+    assert several == "catalog: accelerator 'NVIDIA H100 80GB' may mean 2 (write one of 'h100-pcie', 'h100-sxm')\n"
     assert agentgpu("catalog", "list", "nope").code == 2
     assert agentgpu("catalog").code == 2
 
