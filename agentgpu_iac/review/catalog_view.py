@@ -42,9 +42,11 @@ def listing(catalog: Catalog, kind: str) -> Listed:
     return _LISTINGS[kind](catalog)
 
 
-def _listed(columns: tuple[str, ...], right: set[int], rows: list[tuple[tuple[str, ...], Any]]) -> Listed:
+def _listed(
+    columns: tuple[str, ...], right: set[int], rows: list[tuple[tuple[str, ...], Any]], drop: tuple[int, ...] = ()
+) -> Listed:
     return Listed(
-        table=Table(columns=columns, rows=tuple(cells for cells, _ in rows), right=frozenset(right)),
+        table=Table(columns=columns, rows=tuple(cells for cells, _ in rows), right=frozenset(right), drop=drop),
         rows=[row.model_dump(mode="json", by_alias=True) for _, row in rows],
     )
 
@@ -96,8 +98,8 @@ def _offerings(catalog: Catalog) -> Listed:
             row.price_date or "undated",
         )
 
-    columns = ("provider", "instance type", "accelerators", "region", "bought", "USD/h", "price of")
-    return _listed(columns, {5}, [(cells(row), row) for row in catalog.offerings])
+    columns = ("provider", "instance type", "cards", "region", "bought", "USD/h", "price of")
+    return _listed(columns, {5}, [(cells(row), row) for row in catalog.offerings], drop=(6,))
 
 
 def _engines(catalog: Catalog) -> Listed:
