@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from agentgpu_iac.catalog.model import Accelerator, Provider
+from agentgpu_iac.errors import did_you_mean
 
 
 def accelerators_meant(word: str, cards: Iterable[Accelerator]) -> tuple[str, ...]:
@@ -57,6 +58,26 @@ def models_meant(word: str, ids: Iterable[str]) -> tuple[str, ...]:
     """Ids of the models that a name without a publisher may mean."""
     folded = word.casefold()
     return () if "/" in word else tuple(each for each in ids if each.casefold().rpartition("/")[2] == folded)
+
+
+_MOST_NEAR: Final = 3
+
+
+def model_hint(reference: str, ids: Iterable[str]) -> str:
+    """What to write for a model that is not known: ids spelt like it; else those that have each of its words in their name."""
+    known = sorted(ids)
+    if near := did_you_mean(reference, known):
+        return near
+    said = _name_words(reference)
+    found = [each for each in known if said and said <= _name_words(each)]
+    found = sorted(found, key=lambda each: (len(each), each))[:_MOST_NEAR]
+    if not found:
+        return "agentgpu catalog list models names them; for a model of your own write the path of its config.json"
+    return f"did you mean {' or '.join(map(repr, found))}?"
+
+
+def _name_words(reference: str) -> frozenset[str]:
+    return frozenset(re.findall("[a-z0-9]+", reference.casefold().rpartition("/")[2]))
 
 
 def _folded(word: str) -> str:

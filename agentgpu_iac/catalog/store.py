@@ -56,7 +56,7 @@ from agentgpu_iac.catalog.model import (
     VcpuQuota,
     VolumeType,
 )
-from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, models_meant, provider_meant
+from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, model_hint, models_meant, provider_meant
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.quantisation.reading import BESIDE
@@ -224,7 +224,8 @@ class Catalog:
             return BadInput.one(SOURCE, f"there is no {CONFIG_FILE} in {reference!r}", hint=hint)
         if kind := other_kind_by_name(reference):
             return BadInput.one(SOURCE, not_planned(reference, kind), hint=what_to_do(kind))
-        return _unknown("model", reference, (row.id for row in self.models))
+        hint = model_hint(reference, (row.id for row in self.models))
+        return BadInput.one(SOURCE, f"there is no model {reference!r}", hint=hint)
 
     def gated(self, repository: str) -> bool | None:
         """Whether a repository is given only to accounts that accepted its licence; None: nobody is known to say.

@@ -6,6 +6,7 @@ from collections.abc import Set
 from dataclasses import replace
 from typing import TypeVar
 
+from agentgpu_iac.catalog.naming import provider_meant
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.spec.loader import LoadedStack
@@ -26,6 +27,7 @@ def with_ids(loaded: LoadedStack, catalog: Catalog) -> LoadedStack:
                     "deny": tuple(_accelerator(name, catalog) for name in spec.accelerators.deny),
                 }
             ),
+            "providers": _providers(spec.providers, catalog),
             "regions": _regions(spec.regions, catalog),
             "capacity": _capacity(spec.capacity, catalog),
             "agents": tuple(agent.model_copy(update={"model": _model(agent.model, catalog)}) for agent in spec.agents),
@@ -35,7 +37,9 @@ def with_ids(loaded: LoadedStack, catalog: Catalog) -> LoadedStack:
 
 
 def _capacity(capacity: Capacity, catalog: Catalog) -> Capacity:
-    """The machines of the inventory and of commitments, as they are sold."""
+    """Providers by their ids, and the machines of the inventory and of commitments as they are sold."""
+    joined = _providers(capacity.machines_from, catalog)
+    capacity = capacity if joined == capacity.machines_from else capacity.model_copy(update={"machines_from": joined})
     if not capacity.inventory and not capacity.commitments:
         return capacity
     known = frozenset(offering.instance_type.name for offering in catalog.offerings)
@@ -52,6 +56,10 @@ def _capacity(capacity: Capacity, catalog: Catalog) -> Capacity:
 
 
 _WithMachine = TypeVar("_WithMachine", OwnMachine, Commitment, SavingsRate)
+
+
+def _providers(names: tuple[str, ...], catalog: Catalog) -> tuple[str, ...]:
+    return tuple(provider_meant(name, catalog.providers) or name for name in names)
 
 
 def _regions(regions: tuple[str, ...], catalog: Catalog) -> tuple[str, ...]:

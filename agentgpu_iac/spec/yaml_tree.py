@@ -337,9 +337,8 @@ class _Composer:
             return None
         reading = self._reading(event)
         if isinstance(reading, Refusal):
-            self._complain(
-                place, steps, f"the key {shown(event.value)} {_after_the_key(reading.message)}", reading.hint
-            )
+            hint = _after_a_comma(event.value) or reading.hint
+            self._complain(place, steps, f"the key {shown(event.value)} {_after_the_key(reading.message)}", hint)
             return None
         if isinstance(reading, str):
             return reading
@@ -347,7 +346,7 @@ class _Composer:
             place,
             steps,
             f"a key must be text, but YAML reads {event.value or 'an empty key'} as {meaning_of(reading)}",
-            f"quote it: {event.value!r}" if event.value else "",
+            _after_a_comma(event.value) or (f"quote it: {event.value!r}" if event.value else ""),
         )
         return None
 
@@ -412,6 +411,11 @@ def _kind(event: events.Event, node: Node) -> str:
     if isinstance(event, events.AliasEvent):
         return "an alias"
     return "a list" if isinstance(node, ListNode) else "a mapping"
+
+
+def _after_a_comma(key: str) -> str:
+    """What to do about a key that is the end of a number in thousands: ``{concurrent: 10,000}``."""
+    return "a number has no commas: write 10000, not 10,000" if re.fullmatch("[0-9]{3}", key) else ""
 
 
 def _after_the_key(message: str) -> str:

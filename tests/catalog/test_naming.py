@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentgpu_iac.catalog.model import Accelerator
-from agentgpu_iac.catalog.naming import accelerators_meant, models_meant, provider_meant
+from agentgpu_iac.catalog.naming import accelerators_meant, model_hint, models_meant, provider_meant
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 
@@ -64,6 +64,14 @@ def test_a_model_without_its_publisher() -> None:
     assert models_meant("embed", ids) == ("a/Embed",)
     assert models_meant("CHAT", ids) == ("a/Chat", "b/chat")
     assert models_meant("a/embed", ids) == ()
+
+
+def test_an_unknown_model_has_a_way_on() -> None:
+    """Once ``llama-3.3-70b`` was unknown, and nothing else was said."""
+    ids = ("meta-llama/Llama-3.3-70B-Instruct", "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-14B")
+    assert model_hint("llama-3.3-70b", ids) == "did you mean 'meta-llama/Llama-3.3-70B-Instruct'?"
+    assert model_hint("Qwen/Qwen3-14", ids) == "did you mean 'Qwen/Qwen3-14B'?"
+    assert model_hint("gpt-4o", ids).startswith("agentgpu catalog list models names them")
 
 
 def test_the_catalog_names_the_choices() -> None:

@@ -38,6 +38,7 @@ kind: AgentStack
 metadata: {name: demo}
 spec:
   target: kubernetes
+  providers: [Amazon Web Services]
   regions: [EU-Central-1]
   accelerators: {allow: [NVIDIA H100 80GB HBM3], deny: [NVIDIA L40S]}
   capacity:
@@ -50,10 +51,18 @@ spec:
 def test_every_name_of_the_catalog_in_a_spec_becomes_an_id() -> None:
     """Once a machine or a region needed the very case in which it is sold."""
     spec = with_ids(load_text(MANY, "x"), load_catalog()).stack.spec
-    assert spec.regions == ("eu-central-1",)
+    assert (spec.providers, spec.regions) == (("aws",), ("eu-central-1",))
     assert (spec.accelerators.allow, spec.accelerators.deny) == (("h100-sxm",), ("l40s",))
     assert spec.capacity.inventory[0].machine == "p5.48xlarge"
     resolve_models(load_text(MANY, "x"), load_catalog())
+
+
+def test_a_provider_in_another_case_is_the_same() -> None:
+    """Once ``providers: [AWS]`` was told that nothing joins the machines of AWS to those of aws."""
+    text = written("l40s").replace("  agents:", "  providers: [AWS]\n  agents:")
+    assert with_ids(load_text(text, "x"), load_catalog()).stack.spec.providers == ("aws",)
+    with pytest.raises(BadInput, match="'amazon web services' is no provider's id"):
+        load_text(text.replace("AWS", "Amazon Web Services"), "x")
 
 
 def test_a_spec_of_ids_stays_as_it_is() -> None:
