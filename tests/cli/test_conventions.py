@@ -103,7 +103,7 @@ def test_whatever_prints_data_has_json(path: tuple[str, ...]) -> None:
     assert "--json" in options or path[0] in PRINTS_NO_DATA
 
 
-NEEDED = {"frontier": ("--over", "ttftMs"), "render": ("-o", "out")}
+NEEDED = {"frontier": ("--over", "ttftMs"), "render": ("-o", "out"), "check": ("-p", "policies.yaml")}
 """What else a command cannot do without."""
 
 
@@ -122,6 +122,17 @@ def test_a_spec_that_nobody_names_is_the_one_that_init_writes(path: tuple[str, .
     )
     DEFAULT_SPEC.write_text("apiVersion: nothing\n")
     assert agentgpu(*path, *needed).err.startswith("agentstack.yaml:1:")
+
+
+def test_policies_that_nobody_names_say_where_to_read_on() -> None:
+    """Once it was ``No such file or directory`` of a name that nobody had written."""
+    DEFAULT_SPEC.write_text(SMALL)
+    answer = agentgpu("check")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "agentgpu-policies.yaml: is not here, and no POLICIES is given "
+        "(name one with --policies; what stands in it: docs/pull-requests.md#policies)\n"
+    )
 
 
 @pytest.mark.parametrize("path", specs(), ids=" ".join)
