@@ -156,14 +156,14 @@ def top_level(text: str, key: str) -> str | None:
     return None
 
 
-def compose(text: str, source: str, *, max_nodes: int = MAX_NODES) -> Tree:
-    """Read one YAML document.
+def compose(text: str, source: str, *, max_nodes: int = MAX_NODES, start: str = "") -> Tree:
+    """Read one YAML document. ``start``: what to do about a file that is empty.
 
     Raises:
         BadInput: the text is no YAML, holds no document or several, or goes beyond a bound. What is wrong with single
             keys and values does not raise: it is listed in the tree.
     """
-    composer = _Composer(text, source, max_nodes)
+    composer = _Composer(text, source, max_nodes, start)
     try:
         return composer.document()
     except yaml.MarkedYAMLError as error:
@@ -229,7 +229,7 @@ def _place(event: events.Event) -> Place:
 class _Composer:
     """Turns parser events into nodes, depth first, and gathers faults on the way."""
 
-    def __init__(self, text: str, source: str, max_nodes: int) -> None:
+    def __init__(self, text: str, source: str, max_nodes: int, start: str) -> None:
         self.faults: list[Fault] = []
         self._events: Iterator[events.Event] = yaml.parse(text, Loader=_FastestLoader)
         self._source = source
@@ -237,11 +237,12 @@ class _Composer:
         self._open_anchors: set[str] = set()
         self._size = 0
         self._max_nodes = max_nodes
+        self._start = start
 
     def document(self) -> Tree:
         next(self._events)  # stream start
         if isinstance(next(self._events), events.StreamEndEvent):
-            raise BadInput.one(self._source, "is empty", hint="start with: agentgpu init")
+            raise BadInput.one(self._source, "is empty", hint=self._start)
         root = self._node(next(self._events), ())
         next(self._events)  # document end
         following = next(self._events)

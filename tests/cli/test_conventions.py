@@ -124,6 +124,18 @@ def test_a_spec_that_nobody_names_is_the_one_that_init_writes(path: tuple[str, .
     assert agentgpu(*path, *needed).err.startswith("agentstack.yaml:1:")
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"), [(("check", "-p", "empty.yaml"), "Policies"), (("publish", "empty.yaml"), "Publishing")]
+)
+def test_an_empty_file_says_how_such_a_file_begins(words: tuple[str, ...], kind: str) -> None:
+    """Once an empty file of policies was to start with ``agentgpu init``, which writes none."""
+    DEFAULT_SPEC.write_text(SMALL)
+    Path("empty.yaml").write_text("")
+    answer = agentgpu(*words)
+    assert answer.code == 2
+    assert answer.err == f"empty.yaml: is empty (it begins with apiVersion: agentgpu.dev/v1alpha1 and kind: {kind})\n"
+
+
 def test_policies_that_nobody_names_say_where_to_read_on() -> None:
     """Once it was ``No such file or directory`` of a name that nobody had written."""
     DEFAULT_SPEC.write_text(SMALL)
