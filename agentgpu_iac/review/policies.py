@@ -267,9 +267,9 @@ def policy_view(found: Sequence[Violation]) -> tuple[Block, ...]:
     return tuple(blocks) or (Paragraph(text="Every policy is kept."),)
 
 
-def _names(allowed: Sequence[str], one: str) -> bool:
+def _names(allowed: Sequence[str], place: str) -> bool:
     """Whether a region or provider is among those that are allowed, in any case."""
-    return one.casefold() in {each.casefold() for each in allowed}
+    return place.casefold() in {each.casefold() for each in allowed}
 
 
 def _names_card(allowed: Sequence[str], card: str) -> bool:
