@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from agentgpu_iac.characters import visible
 from agentgpu_iac.credentials import without_credentials
@@ -122,10 +123,17 @@ class OutsideFailure(AgentGpuError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint for a misspelt word: the nearest known one, or nothing when none is near.
+    """The hint for a misspelt word: the nearest known one, all that are as near, or nothing when none is near.
 
     Compares without regard to case, since that is the commonest slip of all.
     """
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"did you mean {by_folded[near[0]]!r}?" if near else ""
+    folded = word.casefold()
+    near = difflib.get_close_matches(folded, by_folded, n=_MOST_NEAR, cutoff=0.6)
+    ratios = {each: difflib.SequenceMatcher(a=each, b=folded).ratio() for each in near}
+    nearest = sorted(each for each in near if ratios[each] == ratios[near[0]])
+    return f"did you mean {' or '.join(repr(by_folded[each]) for each in nearest)}?" if nearest else ""
+
+
+_MOST_NEAR: Final = 3
+"""Known words that are named, where several are as near as each other."""

@@ -197,7 +197,7 @@ def resolved(question: Question, catalog: Catalog) -> Case:
         BadInput: the model or accelerator is unknown.
     """
     model = _told(question, catalog.model(question.model), catalog)
-    accelerator = catalog.accelerator(question.accelerator.lower())
+    accelerator = catalog.accelerator(question.accelerator)
     spread = spread_of(question, accelerator)
     warnings: list[str] = []
     engine, port = question.engine, SIZING_PORTS[question.engine]

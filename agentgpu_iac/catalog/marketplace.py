@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from agentgpu_iac.catalog.join import ANY_PROVIDER, NoAcceleratorError
 from agentgpu_iac.catalog.model import Accelerator, GpuAlias
+from agentgpu_iac.catalog.naming import words_of
 from agentgpu_iac.spec.vocabulary import CapacityType
 
 MARKETPLACE: Final = "spheron"
@@ -31,7 +32,6 @@ MEMORY_TOLERANCE_RATIO = 0.1
 """Sellers count memory as it is on the label, as CUDA sees it, or in GiB. Cards of one name differ by more than this."""
 
 _FORMS = frozenset({"sxm", "pcie", "nvl"})
-_SAYS_NOTHING = frozenset({"nvidia", "geforce", "tesla", "gpu", "tensor", "core", "nvlink"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +70,20 @@ def accelerator_sold(
 
 
 def _by_alias(name: str, aliases: Iterable[GpuAlias]) -> tuple[str, ...]:
-    words = _words(name)
+    words = words_of(name)
     for row in aliases:
-        if _words(row.gpu) == words:
+        if words_of(row.gpu) == words:
             return row.accelerators
     return ()
 
 
 def _by_name(name: str, gpu: SoldGpu, accelerators: Iterable[Accelerator]) -> tuple[str, ...]:
     """Accelerators all of whose words are said, and that leave no other word unexplained."""
-    said = _words(name)
-    about = _words(gpu.interconnect) | ({f"{gpu.memory_gb:g}gb"} if gpu.memory_gb else frozenset())
+    said = words_of(name)
+    about = words_of(gpu.interconnect) | ({f"{gpu.memory_gb:g}gb"} if gpu.memory_gb else frozenset())
     found: list[str] = []
     for row in accelerators:
-        its = _words(row.name)
+        its = words_of(row.name)
         unexplained = said - its - _FORMS - {word for word in said if re.fullmatch(r"\d+gb", word)}
         if its <= said | about and not unexplained:
             found.append(row.id)
@@ -94,16 +94,9 @@ def _fits(accelerator: Accelerator, gpu: SoldGpu) -> bool:
     """Whether memory and form are those of the accelerator; what is not said speaks for no one."""
     if gpu.memory_gb and abs(gpu.memory_gb / accelerator.memory_gb - 1) > MEMORY_TOLERANCE_RATIO:
         return False
-    form = _words(gpu.interconnect) & _FORMS
-    its = _words(accelerator.name) & _FORMS
+    form = words_of(gpu.interconnect) & _FORMS
+    its = words_of(accelerator.name) & _FORMS
     return not form or not its or bool(form & its) or (its == {"nvl"} and form == {"pcie"})
-
-
-def _words(text: str) -> frozenset[str]:
-    """The words of a name, as the catalog spells them."""
-    spaced = re.sub(r"\brtx(?=\d)", "rtx ", re.sub(r"[^a-z0-9]+", " ", text.casefold()))
-    words = (re.sub(r"^sxm\d$", "sxm", re.sub(r"^(\d+)g$", r"\1gb", word)) for word in spaced.split())
-    return frozenset(words) - _SAYS_NOTHING
 
 
 def _memory(gpu: SoldGpu) -> str:

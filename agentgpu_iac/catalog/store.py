@@ -56,7 +56,7 @@ from agentgpu_iac.catalog.model import (
     VcpuQuota,
     VolumeType,
 )
-from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, models_meant
+from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, model_hint, models_meant, provider_meant
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.quantisation.reading import BESIDE
@@ -155,9 +155,8 @@ class Catalog:
         for row in self.accelerators:
             if row.id == accelerator_id:  # as machines name theirs, for each of which it is asked
                 return row
-        names = {row.id: row.name for row in self.accelerators}
-        meant = accelerators_meant(accelerator_id, names)
-        exact = [row for row in self.accelerators if row.id in meant and is_exact(accelerator_id, row.id, row.name)]
+        meant = accelerators_meant(accelerator_id, self.accelerators)
+        exact = [row for row in self.accelerators if row.id in meant and is_exact(accelerator_id, row)]
         if len(exact) == 1:
             return exact[0]
         if meant:
@@ -165,13 +164,16 @@ class Catalog:
         raise _unknown("accelerator", accelerator_id, (row.id for row in self.accelerators))
 
     def provider(self, provider_id: str) -> Provider:
-        """Look a provider up by its id.
+        """Look a provider up by its id or its name, in any case.
 
         Raises:
-            BadInput: there is none of that id; says which one is near.
+            BadInput: there is none of that id or name; says which one is near.
         """
         for provider in self.providers:
-            if provider.id == provider_id:
+            if provider.id == provider_id:  # as machines name theirs
+                return provider
+        for provider in self.providers:
+            if provider.id == provider_meant(provider_id, self.providers):
                 return provider
         raise _unknown("provider", provider_id, (row.id for row in self.providers))
 
@@ -222,7 +224,8 @@ class Catalog:
             return BadInput.one(SOURCE, f"there is no {CONFIG_FILE} in {reference!r}", hint=hint)
         if kind := other_kind_by_name(reference):
             return BadInput.one(SOURCE, not_planned(reference, kind), hint=what_to_do(kind))
-        return _unknown("model", reference, (row.id for row in self.models))
+        hint = model_hint(reference, (row.id for row in self.models))
+        return BadInput.one(SOURCE, f"there is no model {reference!r}", hint=hint)
 
     def gated(self, repository: str) -> bool | None:
         """Whether a repository is given only to accounts that accepted its licence; None: nobody is known to say.

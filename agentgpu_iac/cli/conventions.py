@@ -125,8 +125,23 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
+_WHAT_TO_DO: Final = {
+    str(DEFAULT_SPEC): f"name one, write one with {PROGRAM} init, or hand one over with -",
+    "agentgpu-policies.yaml": f"name one with --policies; what stands in it: {page('pull-requests', 'policies')}",
+    "agentgpu-publish.yaml": f"name one; what stands in it: {page('pull-requests', 'publish')}",
+}
+"""The files that a command reads where none is named, and what to do where it is not there."""
+
+
 def _there(context: typer.Context, values: dict[str, Any]) -> None:
     """A file that nobody named must be there."""
-    if str(values.get("spec")) == str(DEFAULT_SPEC) and not _is_given(context, "spec") and not DEFAULT_SPEC.exists():
-        hint = f"name one, write one with {PROGRAM} init, or hand one over with -"
-        raise BadInput.one(str(DEFAULT_SPEC), "is not here, and no SPEC is given", hint=hint)
+    for name, value in values.items():
+        hint = _WHAT_TO_DO.get(str(value))
+        left_out = hint is not None and not _is_given(context, name) and _is_read(context, name)
+        if left_out and isinstance(value, Path) and not value.exists():
+            raise BadInput.one(str(value), f"is not here, and no {name.upper()} is given", hint=hint or "")
+
+
+def _is_read(context: typer.Context, name: str) -> bool:
+    """Whether a command reads it: ``init`` writes what the others read."""
+    return not (context.command.name == "init" and name == "path")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from agentgpu_iac.cli.saying import tell
 from agentgpu_iac.errors import BadInput, OutsideFailure
 
 _OUTSIDE: Final = frozenset(
@@ -64,6 +66,13 @@ def write_whole(path: Path, text: str) -> None:
                 target.write_text(text, encoding="utf-8")
                 return
             raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def write_answer(path: Path, text: str) -> None:
+    """The same for the answer of a command, which a terminal is told of: who asked for a file sees that it is there."""
+    write_whole(path, text)
+    if sys.stderr.isatty() and path.is_file():
+        tell(f"Wrote {path}.")
 
 
 def write_new(path: Path, text: str) -> None:

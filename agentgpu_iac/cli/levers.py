@@ -10,7 +10,7 @@ import typer
 
 from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, TodayOption
-from agentgpu_iac.cli.files import refuse_inputs, write_whole
+from agentgpu_iac.cli.files import refuse_inputs, write_answer
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
@@ -75,7 +75,7 @@ def frontier(
     with waiting("planning each value"):
         found = ask(*asked, over, agent, wanted)
     if plot is not None:
-        write_whole(plot, frontier_svg(found))
+        write_answer(plot, frontier_svg(found))
     if format is Format.JSON:
         output.write_json(found.model_dump(mode="json", by_alias=True))
     else:

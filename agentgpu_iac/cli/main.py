@@ -72,6 +72,11 @@ register(_pulumi, pulumi_projects.policies, "pulumi", "policies")
 app.add_typer(_pulumi)
 
 
+def _what_is_missing(error: typer.BadParameter) -> str:
+    """What the argument or option that was left out stands for, as its help says it."""
+    return str(getattr(error.param, "help", None) or "")
+
+
 def run() -> None:
     """Entry point: one clear message and an exit code instead of a traceback."""
     collect_rarely()
@@ -83,7 +88,7 @@ def run() -> None:
         tell(str(error))
         raise SystemExit(error.exit_code) from None
     except _USAGE_ERROR as error:
-        error.message = printable(without_credentials(error.message))
+        error.message = printable(without_credentials(error.message or _what_is_missing(error)))
         error.show()
         raise SystemExit(EXIT_BAD_INPUT) from None
     except typer.Abort:

@@ -19,7 +19,7 @@ from agentgpu_iac.cli.app import (
     SpecArgument,
     TodayOption,
 )
-from agentgpu_iac.cli.files import refuse_inputs, write_whole, writing
+from agentgpu_iac.cli.files import refuse_inputs, write_answer, writing
 from agentgpu_iac.cli.proving import check_hours, simulating
 from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
@@ -120,7 +120,7 @@ def plan(
             PageFormat.TABLE: lambda: plain_text(view(made, str(spec))),
             PageFormat.HTML: lambda: _report(made),
         }
-        write_whole(output_file, texts[format]())
+        write_answer(output_file, texts[format]())
     elif is_page:
         say(_report(made), nl=False)
     elif printed in (PlanFormat.JSON, PlanFormat.YAML):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, TodayOption
-from agentgpu_iac.cli.files import refuse_inputs, write_whole
+from agentgpu_iac.cli.files import refuse_inputs, write_answer
 from agentgpu_iac.cli.saying import say
 
 
@@ -31,4 +31,4 @@ def report(
     if output_file is None:
         say(page, nl=False)
         return
-    write_whole(output_file, page)
+    write_answer(output_file, page)

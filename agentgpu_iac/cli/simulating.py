@@ -16,7 +16,7 @@ from agentgpu_iac.cli.app import (
     SourceArgument,
     TodayOption,
 )
-from agentgpu_iac.cli.files import refuse_inputs, write_whole
+from agentgpu_iac.cli.files import refuse_inputs, write_answer
 from agentgpu_iac.cli.proving import check_hours
 from agentgpu_iac.cli.saying import say
 from agentgpu_iac.cli.waiting import waiting
@@ -149,4 +149,4 @@ def _print(found: SimulationAnswer, format: SimulationFormat, output_file: Path 
     if output_file is None:
         say(text, nl=False)
         return
-    write_whole(output_file, text)
+    write_answer(output_file, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
@@ -83,13 +83,22 @@ def init(
     if chosen[1:]:
         raise BadInput.one(chosen[0], f"and {chosen[1]} are two setups", hint="give one of them")
     setup: Setup = "compose" if compose else "gitops" if gitops else "spec"
+    path = path if pulumi is None else pulumi / path
+    refuse_taken((path,))
+    facts = load_catalog(base_directory=path.parent)
+
+    def names_a_stack(word: str) -> None:
+        load_text(starter(word, model, "spec"), "the name")
+
+    def names_a_model(word: str) -> None:
+        facts.model(word)
+
     if app.somebody_answers():
-        name = _asked(context, "name", "Name of the stack", name)
-        model = _asked(context, "model", "Model of the first agent", model)
+        name = _asked(context, "name", "Name of the stack", name, names_a_stack)
+        model = _asked(context, "model", "Model of the first agent", model, names_a_model)
         if setup == "spec" and pulumi is None:
             setup = _asked_setup()
-    path = path if pulumi is None else pulumi / path
-    load_catalog(base_directory=path.parent).model(model)
+    names_a_model(model)
     if pulumi is None:
         others = beside(setup, f"{DISTRIBUTION}=={__version__}")
     else:
@@ -118,10 +127,15 @@ def init(
     say(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
 
 
-def new_files(files: Mapping[Path, str], *, of: Path | None = None) -> None:
-    """Write files that are not there yet, or none of them. The folder of the first is there, unless it is ``of`` and made too."""
+def refuse_taken(files: Iterable[Path]) -> None:
+    """Raise BadInput where one of the files is there already."""
     if taken := next((each for each in files if each.exists()), None):
         raise BadInput.one(str(taken), "the file exists already", hint="name another one")
+
+
+def new_files(files: Mapping[Path, str], *, of: Path | None = None) -> None:
+    """Write files that are not there yet, or none of them. The folder of the first is there, unless it is ``of`` and made too."""
+    refuse_taken(files)
     there = None if of is not None else next(iter(files)).parent
     with ExitStack() as undone:
         for path, content in files.items():
@@ -133,11 +147,19 @@ def new_files(files: Mapping[Path, str], *, of: Path | None = None) -> None:
         undone.pop_all()
 
 
-def _asked(context: typer.Context, parameter: str, question: str, default: str) -> str:
-    """What somebody answers at the terminal, unless the command line says it."""
+def _asked(context: typer.Context, parameter: str, question: str, default: str, check: Callable[[str], object]) -> str:
+    """What somebody answers at the terminal, unless the command line says it; asked again while ``check`` refuses it."""
     if _is_said(context, parameter):
         return default
-    return str(typer.prompt(question, default=default, err=True))
+    while True:
+        answer = str(typer.prompt(question, default=default, err=True)).strip()
+        try:
+            check(answer)
+        except BadInput as refusal:
+            fault = refusal.faults[0]
+            tell(f"{fault.message}{f' ({fault.hint})' if fault.hint else ''}")
+        else:
+            return answer
 
 
 def _is_said(context: typer.Context, parameter: str) -> bool:

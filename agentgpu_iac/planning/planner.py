@@ -24,7 +24,7 @@ from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
 from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, with_less_reserve
 from agentgpu_iac.planning.choosing.placement import Option
-from agentgpu_iac.planning.choosing.pricing import owned_alone
+from agentgpu_iac.planning.choosing.pricing import machines, owned_alone
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection, shortfall
 from agentgpu_iac.planning.choosing.remembering import Evaluators
@@ -146,7 +146,7 @@ def _make_plan(
     )
     trial = Trial(spec=spec, catalog=catalog, on_offer=on_offer, terms=terms, evaluators=evaluators)
     market = tried(considered, trial, told)
-    _require_options(market.on_sale[: len(demands)], spec)
+    _require_options(market.on_sale[: len(demands)], spec, catalog)
     plan = _assembled(loaded, spec, market, evaluators)
     budget = spec.capacity.budget_usd_per_month
     if budget is not None and plan.cost.baseline_usd_per_month > budget:
@@ -341,7 +341,7 @@ def _not_shared(placed: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rej
         )
 
 
-def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec) -> None:
+def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec, catalog: Catalog) -> None:
     lines: list[str] = []
     for found in by_deployment:
         if found.options:
@@ -355,8 +355,22 @@ def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec) -> 
                 f"  nothing on offer that can be planned with matches target {spec.target} with its providers, regions and "
                 "accelerators (agentgpu catalog list excluded says what cannot, and why)"
             )
+        if spec.providers and all(rejection.constraint == "container" for rejection in nearest):
+            lines.append(f"  {_sold_by(spec, catalog)}")
     if lines:
         raise NoPlan("\n".join(lines), (rejection for found in by_deployment for rejection in found.rejections))
+
+
+def _sold_by(spec: StackSpec, catalog: Catalog) -> str:
+    """Who else sells what the target may use, where the named providers sell nothing of it."""
+    rented = {provider.id for provider in catalog.providers if provider.rents_containers}
+    anyone = spec.model_copy(update={"providers": ()})
+    sellers = {machine.instance.provider for machine in machines(catalog.offerings, anyone)}
+    others = sorted(sellers - rented - set(spec.providers))
+    where = "in the same regions, of the same accelerators"
+    if not others:
+        return f"no other provider sells machines for target {spec.target} {where}"
+    return f"machines for target {spec.target} are sold by {', '.join(others)} {where} (providers)"
 
 
 def _require_budget(plan: Plan, budget: Decimal) -> None:

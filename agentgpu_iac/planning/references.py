@@ -80,22 +80,27 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
 
 def _accelerator_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
     """Accelerators that are none, or may be several."""
-    known = {row.id: row.name for row in catalog.accelerators}
+    known = {row.id for row in catalog.accelerators}
     faults = []
     chosen = loaded.stack.spec.accelerators
     for field, names in (("allow", chosen.allow), ("deny", chosen.deny)):
         path = f"spec.accelerators.{field}"
-        several = {name: meant for name in names if len(meant := accelerators_meant(name, known)) > 1}
+        found = {name: accelerators_meant(name, catalog.accelerators) for name in names if name not in known}
+        near = {name: meant for name, meant in found.items() if meant}
         faults += [
             loaded.fault(
                 f"{path}[{position}]",
-                f"accelerator {name!r} may mean {len(several[name])}",
-                f"write one of {', '.join(map(repr, several[name]))}, or several",
+                f"accelerator {name!r} may mean {len(near[name])}"
+                if near[name][1:]
+                else f"unknown accelerator {name!r}",
+                f"write one of {', '.join(map(repr, near[name]))}, or several"
+                if near[name][1:]
+                else f"did you mean {near[name][0]!r}?",
             )
             for position, name in enumerate(names)
-            if name in several
+            if name in near
         ]
-        faults += _unknown(loaded, path, names, known, "accelerator", told=frozenset(several))
+        faults += _unknown(loaded, path, names, known, "accelerator", told=frozenset(near))
     return faults
 
 

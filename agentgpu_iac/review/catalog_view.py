@@ -22,6 +22,7 @@ from agentgpu_iac.catalog.model import (
     VcpuQuota,
     VolumeType,
 )
+from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, provider_meant
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.review.blocks import Block, Table
@@ -41,9 +42,11 @@ def listing(catalog: Catalog, kind: str) -> Listed:
     return _LISTINGS[kind](catalog)
 
 
-def _listed(columns: tuple[str, ...], right: set[int], rows: list[tuple[tuple[str, ...], Any]]) -> Listed:
+def _listed(
+    columns: tuple[str, ...], right: set[int], rows: list[tuple[tuple[str, ...], Any]], drop: tuple[int, ...] = ()
+) -> Listed:
     return Listed(
-        table=Table(columns=columns, rows=tuple(cells for cells, _ in rows), right=frozenset(right)),
+        table=Table(columns=columns, rows=tuple(cells for cells, _ in rows), right=frozenset(right), drop=drop),
         rows=[row.model_dump(mode="json", by_alias=True) for _, row in rows],
     )
 
@@ -95,8 +98,8 @@ def _offerings(catalog: Catalog) -> Listed:
             row.price_date or "undated",
         )
 
-    columns = ("provider", "instance type", "accelerators", "region", "bought", "USD/h", "price of")
-    return _listed(columns, {5}, [(cells(row), row) for row in catalog.offerings])
+    columns = ("provider", "instance type", "cards", "region", "bought", "USD/h", "price of")
+    return _listed(columns, {5}, [(cells(row), row) for row in catalog.offerings], drop=(6,))
 
 
 def _engines(catalog: Catalog) -> Listed:
@@ -216,16 +219,17 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
 
 
 def entry(catalog: Catalog, name: str) -> dict[str, Any]:
-    """One row by its name: an accelerator, a provider, a model, or an instance type with all its offerings.
+    """One row by its id or name: an accelerator, a provider, a model, or an instance type with all its offerings.
 
     Raises:
         BadInput: nothing has that name; says which one is near, or why it is excluded.
     """
     folded = name.casefold()
-    for kind, rows in (("accelerator", catalog.accelerators), ("provider", catalog.providers)):
-        for row in rows:
-            if row.id == folded:
-                return {"kind": kind, **row.model_dump(mode="json", by_alias=True)}
+    for card in catalog.accelerators:
+        if is_exact(name, card):
+            return {"kind": "accelerator", **card.model_dump(mode="json", by_alias=True)}
+    if provider_meant(name, catalog.providers) is not None:
+        return {"kind": "provider", **catalog.provider(name).model_dump(mode="json", by_alias=True)}
     offered = [offering for offering in catalog.offerings if offering.instance_type.name.casefold() == folded]
     if offered:
         machine = offered[0].instance_type.model_dump(mode="json", by_alias=True)
@@ -234,9 +238,11 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
     for exclusion in catalog.exclusions:
         if exclusion.id.casefold() == folded and exclusion.kind != "model":
             raise BadInput.one("catalog", f"{exclusion.kind} {exclusion.id!r} is excluded: {exclusion.reason}")
-    if "/" in name or name.endswith(".json"):
+    if "/" in name or name.endswith(".json") or catalog.models_meant(name):
         shown = catalog.model(name).model_dump(mode="json", by_alias=True, exclude={"thinking": {"models"}})
         return {"kind": "model", **shown}
+    if accelerators_meant(name, catalog.accelerators):
+        catalog.accelerator(name)  # says which it may mean
     known = [
         *(offering.instance_type.name for offering in catalog.offerings),
         *(row.id for row in catalog.models),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +29,27 @@ def padded(text: str, width: int, *, right: bool) -> str:
     return room + text if right else text + room
 
 
+_SEAM: Final = re.compile(
+    r"""(?<=[^\W\d][-_/:])(?=\w) | (?<=\w[-_/:])(?=[^\W\d]) | (?<=\w--)(?=\w) | (?<=[\w\]]\.)(?=[^\W\d])  # behind a sign
+      | (?<=\w)(?=\[)                         # before what is in brackets
+      | (?<=[a-z]{3})(?=[A-Z][a-z])           # between the words of a field's name
+    """,
+    re.VERBOSE,
+)
+"""Where a name may go on in another line: never within a number or a day."""
+LONGEST_PIECE: Final = 20
+"""Columns for which a table makes room at any cost; what is longer (digests, marketplaces' ids) breaks where the line ends."""
+
+
+def pieces(word: str) -> list[str]:
+    """The parts of a word that stay in one line each: ``rtx-``, ``pro-`` and ``6000`` of ``rtx-pro-6000``."""
+    return _SEAM.split(word)
+
+
 def wrapped(text: str, width: int | None) -> list[str]:
-    """A text in lines of at most a width, broken between words, and within one that is longer. None: as it is."""
+    """A text in lines of at most a width, broken between words; one that is longer behind a sign in it, and else anywhere.
+    None: as it is.
+    """
     if width is None:
         return text.split("\n")
     return [line for paragraph in text.split("\n") for line in _wrapped(paragraph, max(1, width))]
@@ -46,6 +66,8 @@ def _wrapped(text: str, width: int) -> list[str]:
             lines.append(line)
         while width_of(rest) > width:
             head = _head(rest, width)
+            seams = [found.start() for found in _SEAM.finditer(rest) if found.start() <= len(head)]
+            head = rest[: seams[-1]] if seams else head
             lines.append(head)
             rest = rest[len(head) :]
         line = rest
@@ -110,7 +132,8 @@ def _least(at: int, cells: Sequence[str], natural: int, whole: frozenset[int], c
         return natural
     if at in cuttable:
         return min(natural, max(_LEAST_CUT, width_of(cells[0])))
-    return max(width_of(word) for cell in cells for word in (cell.split() or [""]))
+    parts = (width_of(piece) for cell in cells for word in cell.split() for piece in pieces(word))
+    return min(max(parts, default=0), max(LONGEST_PIECE, width_of(cells[0])))
 
 
 def _narrowed(widths: dict[int, int], least: Sequence[int], room: int) -> dict[int, int]:

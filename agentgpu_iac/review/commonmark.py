@@ -21,6 +21,9 @@ _PLAIN_WORD: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_OPENING: Final = "\"'("
+_CLOSING: Final = "\"'.,;:!?)"
+"""Punctuation of a sentence around a word."""
 _PLAIN_SIGNS: Final = frozenset({"-", "+", "\u2013", "\u2014", "x", "/", "=", "->", "…", "·", "±", "≤", "≥"})
 _MEANS_MORE: Final = re.compile(
     r"""www\.                           # GitHub and GitLab make a link of it
@@ -59,23 +62,42 @@ def fenced(lines: tuple[str, ...], language: str) -> str:
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
     """The text cut into what is plain and what must be code; neighbours of one kind are one piece."""
     kind, held = False, ""
-    words = re.split("( +)", text)
-    for number, word in enumerate(words):
-        if not word:
-            continue
-        if number % 2:  # spaces: a single one between two words belongs to either
-            between = 0 < number < len(words) - 1 and words[number - 1] and words[number + 1]
-            is_code = (kind if word == " " and between else True) if held else True
-            if word == " " and between and kind and _is_plain(words[number + 1]):
-                is_code = False
-        else:
-            is_code = not _is_plain(word)
+    parts = [part for word in re.split("( +)", text) if word for part in _parts(word)]
+    for number, (part, needs_code) in enumerate(parts):
+        is_code = needs_code
+        if part == " " and 0 < number < len(parts) - 1:  # a single one between two words belongs to either
+            is_code = kind and parts[number + 1][1]
         if held and is_code != kind:
             yield held, kind
             held = ""
-        kind, held = is_code, held + word
+        kind, held = is_code, held + part
     if held:
         yield held, kind
+
+
+def _parts(word: str) -> Iterator[tuple[str, bool]]:
+    """A word, or spaces, in parts that are plain or must be code: punctuation around a word is that of the sentence."""
+    if _is_plain(word):
+        yield word, False
+        return
+    before, core, after = _unwrapped(word)
+    yield from ((part, is_code) for part, is_code in ((before, False), (core, True), (after, False)) if part)
+
+
+def _unwrapped(word: str) -> tuple[str, str, str]:
+    """A word between the punctuation before and after it. A bracket or quote that closes one within the word stays there."""
+    core = word.lstrip(_OPENING)
+    before = word[: len(word) - len(core)]
+    after = ""
+    while core and core[-1] in _CLOSING and not _closes(core):
+        core, after = core[:-1], core[-1] + after
+    return (before, core, after) if core else ("", word, "")
+
+
+def _closes(word: str) -> bool:
+    """Whether a word ends with the other half of a pair that it opens itself."""
+    last = word[-1]
+    return word.count("(") >= word.count(")") if last == ")" else last in "'\"" and word.count(last) % 2 == 0
 
 
 def _is_plain(word: str) -> bool:

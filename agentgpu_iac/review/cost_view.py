@@ -100,6 +100,7 @@ def _calls(plan: Plan) -> Iterator[Block]:
             for call in calls
         ),
         right=frozenset({2, 3, 4, 5, 6, 7}),
+        drop=(5, 7),
     )
     burst = {each.agent: each.burst_usd_per_month for each in plan.cost.by_agent}
     yield Listing(

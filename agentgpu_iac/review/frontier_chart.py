@@ -58,10 +58,10 @@ def _labels(found: Frontier, places: list[int]) -> Iterator[str]:
     """The values below their columns, those that have room, and the field's name behind them."""
     line, end = "", 0
     for x, point in zip(places, found.points, strict=True):
-        text = f"{point.value:,.6g}"
-        start = max(0, x - len(text) // 2)
+        text = f"{point.value:,.10g}"
+        start = max(0, min(x - len(text) // 2, _COLUMNS - len(text)))
         if start >= end:
             line = line.ljust(start) + text
             end = start + len(text) + 1
-    yield f"{' ' * 16}{line}"[: 16 + _COLUMNS]
+    yield f"{' ' * 16}{line}"
     yield f"{' ' * 16}{found.over}{f' ({found.unit})' if found.unit else ''}"

@@ -52,13 +52,14 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     yield from _beside(plan)
     yield from proof_blocks(plan)
     yield from _by_hand(plan)
-    yield from _warnings(plan, spec_path)
+    yield from _warnings(plan)
     if spec_path != STANDARD_INPUT:
         yield Heading(text="Next")
         quoted, first = shlex.quote(spec_path), plan.served_agents[0].name
         yield Commands(
             lines=(
                 f"agentgpu explain {quoted} {first}",
+                *((f"agentgpu explain {quoted} warnings",) if plan.warnings else ()),
                 f"agentgpu plan {quoted} --all",
                 f"agentgpu render {quoted} -o build/{plan.stack}",
             )
@@ -287,7 +288,7 @@ def _by_hand(plan: Plan) -> Iterator[Block]:
         yield Paragraph(text=f"Set by hand: {', '.join(fields)}.")
 
 
-def _warnings(plan: Plan, spec_path: str) -> Iterator[Block]:
+def _warnings(plan: Plan) -> Iterator[Block]:
     groups = grouped(plan)
     if not groups:
         return
@@ -299,6 +300,6 @@ def _warnings(plan: Plan, spec_path: str) -> Iterator[Block]:
     lines = tuple(f"{group.rank}: {group.line}" for group in named)
     tones = tuple(_TONES[group.rank] for group in named)
     if more:
-        lines += (f"and {', '.join(more)}: agentgpu explain {shlex.quote(spec_path)} warnings",)
+        lines += (f"and {', '.join(more)}",)
         tones += ("quiet",)
     yield Listing(items=lines, tones=tones, one_line=True)

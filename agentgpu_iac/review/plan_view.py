@@ -141,7 +141,7 @@ def _agents(plan: Plan) -> Table:
         )
         for workload in plan.workloads
     )
-    return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+    return Table(columns=columns, rows=rows, right=frozenset({5, 6}), drop=(7, 4, 5))
 
 
 def _tpot(workload: Workload) -> str:
@@ -180,7 +180,7 @@ def _pools(plan: Plan) -> Table:
         )
         for pool in plan.node_pools
     )
-    return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+    return Table(columns=columns, rows=rows, right=frozenset({5, 6}), drop=(7,))
 
 
 def _stand_ins(plan: Plan) -> Iterator[Listing]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from agentgpu_iac.catalog.naming import words_of
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.cards import cards_of
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph
@@ -48,7 +49,7 @@ class Policy(Document):
     regions: tuple[Text, ...] = ()
     """Regions that nodes may be in; empty: any."""
     accelerators: tuple[Text, ...] = ()
-    """Accelerators that may be used, by their ids; empty: any."""
+    """Accelerators that may be used, by their ids or names; empty: any."""
     providers: tuple[Text, ...] = ()
     """Providers that may be used; empty: any."""
     pinned_images: bool = False
@@ -204,13 +205,13 @@ def _places(policy: Policy, plan: Plan) -> Iterator[_Broken]:
     for pool in plan.node_pools:
         regions = pool.market.regions if pool.market is not None and pool.market.regions else (pool.region,)
         for region in regions:
-            if policy.regions and region not in policy.regions:
+            if policy.regions and not _names(policy.regions, region):
                 yield "regions", ", ".join(policy.regions), region, f"node pool {pool.name}"
-        if policy.providers and not pool.owned and pool.provider not in policy.providers:
+        if policy.providers and not pool.owned and not _names(policy.providers, pool.provider):
             yield "providers", ", ".join(policy.providers), pool.provider, f"node pool {pool.name}"
         cards = pool.market.accelerators if pool.market is not None else (pool.accelerator,)
         for card in dict.fromkeys((pool.accelerator, *cards)):
-            if policy.accelerators and card not in policy.accelerators:
+            if policy.accelerators and not _names_card(policy.accelerators, card):
                 yield "accelerators", ", ".join(policy.accelerators), card, f"node pool {pool.name}"
     if policy.max_spot_ratio is not None:
         cards_of = [(pool.max * pool.accelerators_per_node, "spot" in pool.capacity_types) for pool in plan.node_pools]
@@ -264,3 +265,13 @@ def policy_view(found: Sequence[Violation]) -> tuple[Block, ...]:
     if waived:
         blocks += [Heading(text="Waived"), Listing(items=waived)]
     return tuple(blocks) or (Paragraph(text="Every policy is kept."),)
+
+
+def _names(allowed: Sequence[str], place: str) -> bool:
+    """Whether a region or provider is among those that are allowed, in any case."""
+    return place.casefold() in {each.casefold() for each in allowed}
+
+
+def _names_card(allowed: Sequence[str], card: str) -> bool:
+    """Whether an accelerator is among those that are allowed: an id has the words of its name."""
+    return _names(allowed, card) or words_of(card) in map(words_of, allowed)

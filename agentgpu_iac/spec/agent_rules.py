@@ -45,6 +45,21 @@ def adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, Ste
         first.setdefault(name, steps)
 
 
+_BUDGETS: Final = ("ttftMs", "tpotMs", "e2eMs")
+
+
+def budget_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """Who writes 0.3 means seconds: no engine on any card takes less than a millisecond for anything that has a budget."""
+    for field in _BUDGETS:
+        value = agent.get(field)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1:
+            yield Violation(
+                steps=(*at, field),
+                message=f"{value:g} ms is less than any answer takes",
+                hint=f"budgets are in milliseconds: write {value * 1000:g} for {value:g} s",
+            )
+
+
 def engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator[Violation]:
     """Ollama serves one developer; it has no place where others call."""
     abilities = abilities_of(target)

@@ -43,7 +43,8 @@ def read_document(
         BadInput: it cannot be read, is no YAML, or holds faults; carries all of them.
     """
     source = source_of(path)
-    tree = compose(text_of(read_file(path, most_bytes, of=kind.__name__), source), source)
+    start = f"it begins with apiVersion: agentgpu.dev/v1alpha1 and kind: {kind.__name__}"
+    tree = compose(text_of(read_file(path, most_bytes, of=kind.__name__), source), source, start=start)
     if not isinstance(tree.root, MapNode):
         place = tree.root.place
         message = "the file must hold a mapping (apiVersion, kind, ...)"

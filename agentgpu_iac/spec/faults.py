@@ -131,7 +131,7 @@ def _pasted(steps: Steps, node: Node, source: str) -> Fault:
 
 
 def _disguised_number(steps: Steps, node: ScalarNode, source: str) -> Fault:
-    wording = wrong_kind(NUMBER, node)
+    wording = wrong_kind(NUMBER, node, steps)
     return _fault(source, node.place, spelled(steps), wording.message, wording.hint)
 
 

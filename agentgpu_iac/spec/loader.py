@@ -97,7 +97,7 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES, also: Als
     """
     if len(raw) > max_bytes:
         raise BadInput.one(source, f"is larger than {max_bytes:,} bytes, the most that is read")
-    tree = compose(_decoded(raw, source), source)
+    tree = compose(_decoded(raw, source), source, start="start with: agentgpu init")
     if not isinstance(tree.root, MapNode):
         raise BadInput([*tree.faults, _not_a_mapping(tree.root, source)])
     data = data_of(tree.root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from agentgpu_iac.spec.abilities import Abilities, abilities_of
@@ -21,7 +22,8 @@ def provider_rules(data: Data, target: str) -> Iterator[Violation]:
     if abilities is None:
         return
     spec = part(data, "spec")
-    providers, machines_from = items(spec, "providers"), items(part(spec, "capacity"), "machinesFrom")
+    providers = _in_lower_case(items(spec, "providers"))
+    machines_from = _in_lower_case(items(part(spec, "capacity"), "machinesFrom"))
     yield from _foreign(providers, target, abilities)
     yield from _machines_from(machines_from, target, abilities)
     joined = next(
@@ -71,6 +73,11 @@ def _scaler_rules(
         )
 
 
+def _in_lower_case(named: Sequence[Data]) -> Sequence[Data]:
+    """Providers as their ids are spelt."""
+    return tuple(each.casefold() if isinstance(each, str) else each for each in named)
+
+
 def _beside(providers: Sequence[Data], abilities: Abilities) -> Sequence[Data]:
     """Providers that can only be meant to carry bursts beside the cluster, in their places."""
     return providers if abilities.buys_from else ()
@@ -81,7 +88,13 @@ def _foreign(providers: Sequence[Data], target: str, abilities: Abilities) -> It
     if not own or (len(providers) == 1 and not abilities.makes_nodes_on_demand):
         return
     for index, provider in enumerate(providers):
-        if isinstance(provider, str) and provider not in own and provider not in joins:
+        if isinstance(provider, str) and not re.fullmatch("[a-z0-9-]+", provider):
+            yield Violation(
+                steps=(*_PROVIDERS, index),
+                message=f"{shown(provider)} is no provider's id",
+                hint=f"agentgpu catalog list providers has the ids; target {target} takes {' and '.join((*own, *joins))}",
+            )
+        elif isinstance(provider, str) and provider not in own and provider not in joins:
             yield Violation(
                 steps=(*_PROVIDERS, index),
                 message=f"target {target} makes machines of {' and '.join(own)} alone, and nothing in front joins those of "

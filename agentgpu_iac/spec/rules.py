@@ -14,6 +14,7 @@ from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.agent_rules import (
     adapter_rules,
+    budget_rules,
     caller_rules,
     conversation_rules,
     duplicate,
@@ -83,6 +84,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from provider_rules(data, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
+        yield from budget_rules(agent, at)
         yield from engine_rules(agent, target, at)
         yield from speculative_rules(part(agent, "speculative"), (*at, "speculative"))
         yield from session_rules(part(agent, "sessions"), (*at, "sessions"))

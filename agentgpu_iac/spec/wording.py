@@ -172,14 +172,14 @@ def worded(error: ErrorDetails, node: Node, root: type[Document] = AgentStack) -
     if kind == "literal_error":
         return _wrong_word(steps, node, root)
     if kind in _EXPECTED:
-        return wrong_kind(_EXPECTED[kind], node)
+        return wrong_kind(_EXPECTED[kind], node, steps, root)
     if kind in _BOUNDS:
         return _out_of_bounds(kind, context, steps, node)
     return _wrong_length_or_form(kind, context, steps, node)
 
 
-def wrong_kind(expected: str, node: Node) -> Wording:
-    """A value of another kind than the one expected there."""
+def wrong_kind(expected: str, node: Node, steps: Steps = (), root: type[Document] = AgentStack) -> Wording:
+    """A value of another kind than the one expected there. ``steps``: where that is, as far as it is known."""
     match node:
         case ListNode():
             return Wording(message=f"expected {expected}, not a list")
@@ -193,7 +193,50 @@ def wrong_kind(expected: str, node: Node) -> Wording:
                 message=f"expected {expected}, but there is no value", hint="write one, or leave the key out"
             )
         case ScalarNode():
-            return Wording(message=f"expected {expected}, {_reading(expected, node)}", hint=_remedy(expected, node))
+            hint = _remedy(expected, node) or _meant(expected, node, steps, root)
+            return Wording(message=f"expected {expected}, {_reading(expected, node)}", hint=hint)
+
+
+def _meant(expected: str, node: ScalarNode, steps: Steps, root: type[Document]) -> str:
+    """What to write at this very place: the number in the field's own unit, or the keys of a mapping."""
+    key = str(steps[-1]) if steps else ""
+    if expected == MAPPING and (part := document_at(steps, root)):
+        names = [*fields_of(part)]
+        return f"its keys are {', '.join(names[:_SHOWN_KEYS])}{' and more' if names[_SHOWN_KEYS:] else ''}"
+    if expected not in {WHOLE_NUMBER, NUMBER} or not isinstance(node.value, str):
+        return ""
+    number = _in_unit(node.value, _unit(key), is_ratio=key.endswith("Ratio"))
+    if not number or (expected == WHOLE_NUMBER and "." in number):
+        return ""
+    unit = _unit(key)
+    return f"write {number}: {key} is a number{f' of {unit}' if unit else ', without a unit'}"
+
+
+_SHOWN_KEYS: Final = 6
+_SCALES: Final[Mapping[str, Mapping[str, float]]] = {
+    "ms": {"ms": 1, "msec": 1, "s": 1_000, "sec": 1_000},
+    "s": {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600},
+    "days": {"d": 1, "days": 1},
+    "GiB": {"gib": 1, "gi": 1},
+    "USD": {"usd": 1},
+}
+"""What people write behind a number, by the unit that the field has, and how many of those that is."""
+
+
+def _in_unit(text: str, unit: str, *, is_ratio: bool) -> str:
+    """A number that carries a unit or is in thousands (``200ms``, ``$2000``, ``5k``, ``20%``), in the unit of its field; empty:
+    it is none, or of another unit.
+    """
+    found = re.fullmatch(
+        r"(?:\$|usd)?\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-z%]*)", text.strip().casefold().replace(",", "")
+    )
+    if found is None:
+        return ""
+    behind = found[2]
+    scale = _SCALES.get(unit, {}).get(behind) or {"": 1, "k": 1_000}.get(behind)
+    if scale is None and behind == "%" and is_ratio:
+        scale = 0.01
+    return "" if scale is None else f"{round(float(found[1]) * scale, 6):.15g}"
 
 
 def _reading(expected: str, node: ScalarNode) -> str:
@@ -283,7 +326,16 @@ def _wrong_word(steps: Steps, node: Node, root: type[Document]) -> Wording:
     near = did_you_mean(node.value, words) if len(words) > 1 and len(node.value) <= LONGEST_GUESSED_KEY else ""
     if not near and words == tuple(TARGET_MEANINGS):
         near = "; ".join(f"{word} is {meaning}" for word, meaning in TARGET_MEANINGS.items())
-    return Wording(message=f"must be {wanted}, not {shown(node.value)}", hint=near)
+    return Wording(
+        message=f"must be {wanted}, not {shown(node.value)}", hint=near or _ELSEWHERE.get(str(steps[-1]), "")
+    )
+
+
+_ELSEWHERE: Final = {
+    "latencyClass": "voice is a TTFT of 200 ms, chat of 500, background none; a budget of your own is ttftMs beside it",
+    "precision": "a format of a checkpoint (AWQ, GPTQ, ...) comes with its model: name that one, and leave precision out",
+}
+"""Where a spec says what people look for at a field of words."""
 
 
 def _word_misread(wanted: str, words: tuple[str, ...], node: ScalarNode) -> Wording:
@@ -296,7 +348,12 @@ def _out_of_bounds(kind: str, context: Mapping[str, object], steps: Steps, node:
     name, words = _BOUNDS[kind]
     limit = f"{_number(context.get(name))} {_unit(str(steps[-1]))}".rstrip()
     found = node.spelling if isinstance(node, ScalarNode) else ""
-    return Wording(message=f"must be {words} {limit}, not {found}")
+    hint = _LEAST_OF.get(str(steps[-1]), "") if kind.startswith("greater") else ""
+    return Wording(message=f"must be {words} {limit}, not {found}", hint=hint)
+
+
+_LEAST_OF: Final = {"concurrent": "1 is an agent that hardly anybody asks; what a burst brings stands in sessions.peak"}
+"""What to write in place of less than the least."""
 
 
 def _number(value: object) -> str:

@@ -156,14 +156,14 @@ def top_level(text: str, key: str) -> str | None:
     return None
 
 
-def compose(text: str, source: str, *, max_nodes: int = MAX_NODES) -> Tree:
-    """Read one YAML document.
+def compose(text: str, source: str, *, max_nodes: int = MAX_NODES, start: str = "") -> Tree:
+    """Read one YAML document. ``start``: what to do about a file that is empty.
 
     Raises:
         BadInput: the text is no YAML, holds no document or several, or goes beyond a bound. What is wrong with single
             keys and values does not raise: it is listed in the tree.
     """
-    composer = _Composer(text, source, max_nodes)
+    composer = _Composer(text, source, max_nodes, start)
     try:
         return composer.document()
     except yaml.MarkedYAMLError as error:
@@ -229,7 +229,7 @@ def _place(event: events.Event) -> Place:
 class _Composer:
     """Turns parser events into nodes, depth first, and gathers faults on the way."""
 
-    def __init__(self, text: str, source: str, max_nodes: int) -> None:
+    def __init__(self, text: str, source: str, max_nodes: int, start: str) -> None:
         self.faults: list[Fault] = []
         self._events: Iterator[events.Event] = yaml.parse(text, Loader=_FastestLoader)
         self._source = source
@@ -237,11 +237,12 @@ class _Composer:
         self._open_anchors: set[str] = set()
         self._size = 0
         self._max_nodes = max_nodes
+        self._start = start
 
     def document(self) -> Tree:
         next(self._events)  # stream start
         if isinstance(next(self._events), events.StreamEndEvent):
-            raise BadInput.one(self._source, "is empty", hint="start with: agentgpu init")
+            raise BadInput.one(self._source, "is empty", hint=self._start)
         root = self._node(next(self._events), ())
         next(self._events)  # document end
         following = next(self._events)
@@ -337,9 +338,8 @@ class _Composer:
             return None
         reading = self._reading(event)
         if isinstance(reading, Refusal):
-            self._complain(
-                place, steps, f"the key {shown(event.value)} {_after_the_key(reading.message)}", reading.hint
-            )
+            hint = _after_a_comma(event.value) or reading.hint
+            self._complain(place, steps, f"the key {shown(event.value)} {_after_the_key(reading.message)}", hint)
             return None
         if isinstance(reading, str):
             return reading
@@ -347,7 +347,7 @@ class _Composer:
             place,
             steps,
             f"a key must be text, but YAML reads {event.value or 'an empty key'} as {meaning_of(reading)}",
-            f"quote it: {event.value!r}" if event.value else "",
+            _after_a_comma(event.value) or (f"quote it: {event.value!r}" if event.value else ""),
         )
         return None
 
@@ -412,6 +412,11 @@ def _kind(event: events.Event, node: Node) -> str:
     if isinstance(event, events.AliasEvent):
         return "an alias"
     return "a list" if isinstance(node, ListNode) else "a mapping"
+
+
+def _after_a_comma(key: str) -> str:
+    """What to do about a key that is the end of a number in thousands: ``{concurrent: 10,000}``."""
+    return "a number has no commas: write 10000, not 10,000" if re.fullmatch("[0-9]{3}", key) else ""
 
 
 def _after_the_key(message: str) -> str:

@@ -87,13 +87,26 @@ def test_every_value_is_one_word_in_capitals(path: tuple[str, ...]) -> None:
 
 
 @every_command
+def test_what_is_left_out_is_told_with_what_it_means(path: tuple[str, ...]) -> None:
+    """Once ``frontier`` without --over named the option, and no field that it takes."""
+    needed = [each for each in COMMANDS[path].params if each.required]
+    if not needed:
+        return
+    answer = agentgpu(*path)
+    assert answer.code == 2
+    told = " ".join(re.sub("[│╭╮╰╯─]", " ", answer.err).split())
+    assert "Missing" in told
+    assert any(each.help and " ".join(each.help.split()) in told for each in needed), told
+
+
+@every_command
 def test_whatever_prints_data_has_json(path: tuple[str, ...]) -> None:
     options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
     assert ("--json" in options) is ("--format" in options)
     assert "--json" in options or path[0] in PRINTS_NO_DATA
 
 
-NEEDED = {"frontier": ("--over", "ttftMs"), "render": ("-o", "out")}
+NEEDED = {"frontier": ("--over", "ttftMs"), "render": ("-o", "out"), "check": ("-p", "policies.yaml")}
 """What else a command cannot do without."""
 
 
@@ -113,6 +126,29 @@ def test_a_spec_that_nobody_names_is_the_one_that_init_writes(path: tuple[str, .
     )
     DEFAULT_SPEC.write_text("apiVersion: nothing\n")
     assert agentgpu(*path, *needed).err.startswith("agentstack.yaml:1:")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [(("check", "-p", "empty.yaml"), "Policies"), (("publish", "empty.yaml"), "Publishing")]
+)
+def test_an_empty_file_says_how_such_a_file_begins(words: tuple[str, ...], kind: str) -> None:
+    """Once an empty file of policies was to start with ``agentgpu init``, which writes none."""
+    DEFAULT_SPEC.write_text(SMALL)
+    Path("empty.yaml").write_text("")
+    answer = agentgpu(*words)
+    assert answer.code == 2
+    assert answer.err == f"empty.yaml: is empty (it begins with apiVersion: agentgpu.dev/v1alpha1 and kind: {kind})\n"
+
+
+def test_policies_that_nobody_names_say_where_to_read_on() -> None:
+    """Once it was ``No such file or directory`` of a name that nobody had written."""
+    DEFAULT_SPEC.write_text(SMALL)
+    answer = agentgpu("check")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "agentgpu-policies.yaml: is not here, and no POLICIES is given "
+        "(name one with --policies; what stands in it: docs/pull-requests.md#policies)\n"
+    )
 
 
 @pytest.mark.broad(every=5)

@@ -193,7 +193,10 @@ def test_a_forge_without_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_file_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert agentgpu("publish").err == "agentgpu-publish.yaml: cannot be read: No such file or directory\n"
+    assert agentgpu("publish").err == (
+        "agentgpu-publish.yaml: is not here, and no FILE is given "
+        "(name one; what stands in it: docs/pull-requests.md#publish)\n"
+    )
 
 
 def test_check_holds_a_plan_against_policies(there: Clone) -> None:

@@ -114,11 +114,14 @@ def answering(*answers: str) -> Any:
 
 
 def test_init_asks_three_questions_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    prompt, asked = answering("desk", "Qwen/Qwen3-8B", "nothing", "gitops")
+    prompt, asked = answering("My Desk!", "desk", "Qwen/Nope-9000", "Qwen/Qwen3-8B", "nothing", "gitops")
     monkeypatch.setattr("agentgpu_iac.cli.app.somebody_answers", lambda: True)
     monkeypatch.setattr("typer.prompt", prompt)
-    assert agentgpu("init").code == 0
+    answer = agentgpu("init")
+    assert answer.code == 0
     assert len(dict.fromkeys(asked)) == 3
+    assert answer.err.splitlines()[0].startswith("'My Desk!' holds the capital 'M'; a name is made of a-z")
+    assert answer.err.splitlines()[1].startswith("there is no model 'Qwen/Nope-9000'")
     spec = load(Path("agentstack.yaml")).stack
     assert (spec.metadata.name, spec.spec.agents[0].model) == ("desk", "Qwen/Qwen3-8B")
     assert spec.spec.gitops is not None
@@ -127,6 +130,8 @@ def test_init_asks_three_questions_at_a_terminal(monkeypatch: pytest.MonkeyPatch
     assert (
         agentgpu("init", "b/../c.yaml", "--name", "x", "--model", "Qwen/Qwen3-8B", "--compose").code == 2
     )  # schema is there
+    taken = agentgpu("init")
+    assert (taken.code, taken.err) == (2, "agentstack.yaml: the file exists already (name another one)\n")
     assert asked == []
 
 
@@ -438,7 +443,11 @@ def test_accelerators_are_listed_unless_asked_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("l40s", "accelerator"), ("Qwen/Qwen3-14B", "model"), ("g6e.xlarge", "instance type"), ("aws", "provider")],
+    [
+        *(("l40s", "accelerator"), ("Qwen/Qwen3-14B", "model"), ("g6e.xlarge", "instance type"), ("aws", "provider")),
+        *(("NVIDIA L40S 48GB", "accelerator"), ("qwen3-14b", "model"), ("G6E.xlarge", "instance type")),
+        ("Amazon Web Services", "provider"),
+    ],
 )
 def test_a_row_is_shown_with_its_sources(name: str, kind: str) -> None:
     found = agentgpu("catalog", "show", name, "-f", "json").data
@@ -451,6 +460,8 @@ def test_a_row_that_is_not_there() -> None:
     answer = agentgpu("catalog", "show", "l40")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == "catalog: nothing is called 'l40' (did you mean 'l40s'?)\n"
+    several = agentgpu("catalog", "show", "NVIDIA H100 80GB").err
+    assert several == "catalog: accelerator 'NVIDIA H100 80GB' may mean 2 (write one of 'h100-pcie', 'h100-sxm')\n"
     assert agentgpu("catalog", "list", "nope").code == 2
     assert agentgpu("catalog").code == 2
 

@@ -8,8 +8,9 @@ import pytest
 
 from agentgpu_iac.catalog.model import Provider
 from agentgpu_iac.catalog.packaged import packaged_rows
-from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning.planner import NoPlan
+from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.planning.planner import NoPlan, make_plan
+from agentgpu_iac.spec.loader import load_text
 from tests.planning.scenes import OFFERINGS, SOURCES, UNKNOWN, make_catalog, offerings, plan
 
 PODS = offerings("pod-1", "small-40", on_demand="0.01", provider="pods") + offerings(
@@ -42,6 +43,23 @@ def test_machines_of_the_same_seller_are_used() -> None:
 def test_a_stack_that_wants_containers_alone_is_told_why_it_has_no_plan() -> None:
     with pytest.raises(NoPlan, match=f"any: {NONE_RUNS} for target compose"):
         plan(catalog=catalog(), target="compose", providers=["pods"])
+
+
+def test_whoever_names_a_seller_of_containers_is_told_who_sells_machines() -> None:
+    """Once the refusal ended at what the named one does not sell."""
+    text = """\
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: demo}
+spec:
+  target: compose
+  providers: [vast]
+  agents:
+    - {name: support, model: Qwen/Qwen3-8B}
+"""
+    with pytest.raises(NoPlan, match=r"for target compose are sold by [a-z, ]*hyperstack[a-z, ]* in the") as said:
+        make_plan(load_text(text, "x"), load_catalog())
+    assert "runpod" not in str(said.value).splitlines()[-1]
 
 
 def test_the_packaged_sellers_of_containers_have_a_source_for_it() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, laid_out, plain_text
-from agentgpu_iac.review.columns import cut, fitted, padded, width_of, wrapped
+from agentgpu_iac.review.columns import cut, fitted, padded, pieces, width_of, wrapped
 
 WORDS = st.text("ab 漢é\u0301-", max_size=30)
 
@@ -20,10 +20,28 @@ def test_the_widest_column_gives_way_first_and_words_break_last(room: int, width
 
 
 def test_columns_go_in_their_order_before_words_break() -> None:
-    columns, rows = ("name", "note", "price"), (("something", "a-long-note", "1,000.00"),)
+    columns, rows = ("name", "note", "price"), (("something", "alongestnote", "1,000.00"),)
     assert fitted(columns, rows, 40, drop=(1, 2)).shown == (0, 1, 2)
     assert fitted(columns, rows, 31, drop=(1, 2)).shown == (0, 2)
     assert fitted(columns, rows, 12, drop=(1, 2)).shown == (0,)
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("rtx-pro-6000-blackwell", ["rtx-", "pro-", "6000-", "blackwell"]),
+        ("Qwen/Qwen3-14B", ["Qwen/", "Qwen3-14B"]),
+        ("my-agents-baseline-g7e-2xlarge-od", ["my-", "agents-", "baseline-", "g7e-", "2xlarge-", "od"]),
+        ("models[acme/a].revision", ["models", "[acme/", "a].", "revision"]),
+        ("memoryReserveRatio", ["memory", "Reserve", "Ratio"]),
+        *((whole, [whole]) for whole in ("137,387", "2026-07-20", "2,421.45", "g6e.12xlarge", "0-2", "±45%", "GiB")),
+    ],
+)
+def test_a_name_breaks_between_its_words_and_a_number_nowhere(word: str, parts: list[str]) -> None:
+    """Once a table of 80 columns said ``g7e.2xlarg`` and ``2026-07``."""
+    assert pieces(word) == parts
+    assert wrapped(word, max(map(width_of, parts)))[0].startswith(parts[0])
+    assert fitted(("a",), ((word,),), 1 + max(map(width_of, parts))).widths[0] >= max(map(width_of, parts))
 
 
 def test_a_column_that_may_be_cut_ends_in_an_ellipsis_and_one_that_is_whole_does_not() -> None:

@@ -159,6 +159,22 @@ def test_ordinary_sentences_stay_ordinary() -> None:
     assert inline("5 -> 50") == "5 -> 50"
 
 
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("set `a_b`, then go", "set `` `a_b` ``, then go"),
+        ("from a_b (c_d), e_f.", "from `a_b` (`c_d`), `e_f`."),
+        ('take "meta-llama/Llama_3": it is there', 'take "`meta-llama/Llama_3`": it is there'),
+        ("call f_x(a) or (g_y(b)).", "call `f_x(a)` or (`g_y(b)`)."),
+        ("say name_a='x' now", "say `name_a='x'` now"),
+        ("a_b c_d", "`a_b c_d`"),
+    ],
+)
+def test_the_sentences_punctuation_stands_outside_of_code(sentence: str, shown: str) -> None:
+    """Once ``a_b,`` was code with its comma, so that who copied the value copied the comma too."""
+    assert inline(sentence) == shown
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_words_one_by_one(text: str) -> None:
     assert read(inline(text), "paragraph_open", "paragraph_close") == visible(text)

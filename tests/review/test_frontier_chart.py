@@ -41,6 +41,16 @@ def test_the_chart_falls_where_the_cost_falls() -> None:
     assert lines[-1].split() == ["●", "as", "it", "is", "X", "no", "plan"]
 
 
+def test_the_last_label_is_whole() -> None:
+    """Once the picture ended at its width, and 2,000 read 2,00; a million read 1e+06."""
+    wide = frontier(3000, 2000, 1000)
+    points = (*wide.points[:-1], wide.points[-1].model_copy(update={"value": 1_234_567.0}))
+    chart = frontier_chart(wide.model_copy(update={"points": points}))
+    assert chart is not None
+    assert chart.lines[-3].split() == ["100", "200", "1,234,567"]
+    assert max(map(len, chart.lines)) <= 80
+
+
 def test_one_value_is_no_chart() -> None:
     assert frontier_chart(frontier(None, 4000)) is None
     assert frontier_chart(frontier(0, 0)) is not None

@@ -147,7 +147,7 @@ def test_the_worst_warnings_come_first_and_none_of_them_is_left_out() -> None:
     assert said[:2] == ("serving: [latency-risk] a: latency-risk of a", "serving: [cache-miss] a: cache-miss of a")
     assert said[2] == "safety-and-cost: [unpinned] unpinned of None"
     assert not any(line.startswith("!") for line in said), "a mark is of a figure beside its budget"
-    assert said[-1] == "and engine-suggestion, without-effect: agentgpu explain s.yaml warnings"
+    assert said[-1] == "and engine-suggestion, without-effect"
     assert [group.rank for group in grouped(plan)] == ["serving", "serving", "safety-and-cost", *["to-know"] * 4]
 
 

@@ -11,7 +11,7 @@ import pytest
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.review.blocks import plain_text
-from agentgpu_iac.review.policies import Policies, Policy, Waiver, policy_view, violations
+from agentgpu_iac.review.policies import Policies, Policy, Waiver, _names, _names_card, policy_view, violations
 from agentgpu_iac.review.policy_file import load_policies
 from tests.plans import make_plan, make_pool, make_workload
 
@@ -199,3 +199,12 @@ def test_files_that_are_none(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(BadInput) as refusal:
         load_policies(path)
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "is_broken"), [("L40S", False), ("NVIDIA L40S", False), ("l40s", False), ("L4", True)]
+)
+def test_a_policy_names_accelerators_as_people_do(word: str, is_broken: bool) -> None:
+    """Once ``accelerators: [L40S]`` was broken by every plan on l40s."""
+    assert _names_card((word,), "l40s") is not is_broken
+    assert _names(("AWS",), "aws") and not _names(("aws",), "azure")

@@ -143,6 +143,7 @@ BAD = (
         with_spec("capacity: {quotas: [{code: L-417A185B, vcpus: 8}, {code: L-417A185B, vcpus: 9}]}"),
     ),
     ("_foreign", "providers[1]", with_spec("providers: [aws, vast]")),
+    ("_foreign", "providers[0]", with_spec("providers: [Amazon Web Services]")),
     ("_foreign", "providers[0]", with_spec("providers: [spheron]", KEYED)),
     ("_machines_from", "capacity.machinesFrom[0]", with_spec("target: kubernetes", "capacity: {machinesFrom: [aws]}")),
     (
@@ -316,6 +317,7 @@ BAD = (
     ),
     ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 4.1"))),
     ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 24"))),
+    ("budget_rules", "agents[0].ttftMs", with_agent("ttftMs: 0.3")),
     ("engine_rules", "agents[0].engine", with_agent("engine: ollama")),
     ("speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: draft-model}")),
     ("speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: eagle3}")),

@@ -209,7 +209,7 @@ AGENT_PARTS = {
     "modelRevision": st.from_regex(r"[0-9a-zA-Z._-]{1,64}", fullmatch=True),
     "precision": st.none() | st.sampled_from(["bf16", "fp8"]),
     "latencyClass": st.sampled_from(["voice", "chat", "background"]),
-    "e2eMs": st.none() | POSITIVE,
+    "e2eMs": st.none() | st.floats(1, 10**9),
     "sessions": COUNTS.flatmap(lambda count: some(concurrent=st.just(count), peak=st.integers(count * 2, 10**9))),
     "conversation": some(
         turns=COUNTS,

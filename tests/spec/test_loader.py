@@ -23,6 +23,8 @@ from agentgpu_iac.spec.wording import NAME_KEYS, PATTERN_WORDS
 from agentgpu_iac.spec.yaml_tree import spelled, steps_of
 from tests.spec.files import LARGE, SMALLEST, faults_of, with_agent, with_name, with_spec
 
+LEAST = "(1 is an agent that hardly anybody asks; what a burst brings stands in sessions.peak)"
+
 ENGINES = "'vllm', 'sglang', 'tensorrt-llm', 'tgi', 'ollama'"
 NAME_RULE = "a name is made of a-z, 0-9 and hyphens, and starts with a letter and ends with a letter or digit"
 
@@ -131,8 +133,11 @@ def test_paths_read_back_as_they_are_written(path: str) -> None:
             ["sessions: {concurrent: 2.5}"],
             "8:30: spec.agents[0].sessions.concurrent: expected a whole number, not 2.5",
         ),
-        (["sessions: {concurrent: 0}"], "8:30: spec.agents[0].sessions.concurrent: must be at least 1, not 0"),
-        (["sessions: {concurrent: -1}"], "8:30: spec.agents[0].sessions.concurrent: must be at least 1, not -1"),
+        (["sessions: {concurrent: 0}"], f"8:30: spec.agents[0].sessions.concurrent: must be at least 1, not 0 {LEAST}"),
+        (
+            ["sessions: {concurrent: -1}"],
+            f"8:30: spec.agents[0].sessions.concurrent: must be at least 1, not -1 {LEAST}",
+        ),
         (
             ["sessions: {concurrent: 1000000001}"],
             "8:30: spec.agents[0].sessions.concurrent: must be at most 1,000,000,000, not 1000000001",
@@ -146,6 +151,42 @@ def test_paths_read_back_as_they_are_written(path: str) -> None:
         (
             ["traffic: {rampS: false}"],
             "8:24: spec.agents[0].traffic.rampS: expected a number, not false",
+        ),
+        *(
+            (
+                [f"{key}: {value}"],
+                f"8:{len(key) + 9}: spec.agents[0].{key}: expected a number, not the text '{value}' ({hint})",
+            )
+            for key, value, hint in (
+                ("ttftMs", "200ms", "write 200: ttftMs is a number of ms"),
+                ("ttftMs", "0.3s", "write 300: ttftMs is a number of ms"),
+                ("tpotMs", "2k", "write 2000: tpotMs is a number of ms"),
+            )
+        ),
+        (
+            ["sessions: 5"],
+            "8:17: spec.agents[0].sessions: expected a mapping, not 5 (its keys are concurrent, peak)",
+        ),
+        (
+            ["sessions: {concurrent: 5k}"],
+            (
+                "8:30: spec.agents[0].sessions.concurrent: expected a whole number, not the text '5k' "
+                "(write 5000: concurrent is a number, without a unit)"
+            ),
+        ),
+        (
+            ["sessions: {concurrent: 10,000}"],
+            (
+                "8:33: spec.agents[0].sessions: the key '000' is not text: YAML reads 000 as the number 0 "
+                "(a number has no commas: write 10000, not 10,000)"
+            ),
+        ),
+        (
+            ["ttftMs: 0.3"],
+            (
+                "8:15: spec.agents[0].ttftMs: 0.3 ms is less than any answer takes "
+                "(budgets are in milliseconds: write 300 for 0.3 s)"
+            ),
         ),
         (["traffic: {rampS: [1]}"], "8:24: spec.agents[0].traffic.rampS: expected a number, not a list"),
         (
@@ -168,7 +209,7 @@ def test_paths_read_back_as_they_are_written(path: str) -> None:
                 "(write one, or leave the key out)"
             ),
         ),
-        (["sessions: 5"], "8:17: spec.agents[0].sessions: expected a mapping, not 5"),
+        (["sessions: 5"], "8:17: spec.agents[0].sessions: expected a mapping, not 5 (its keys are concurrent, peak)"),
         (
             ["loraAdapters: {name: a}"],
             "8:21: spec.agents[0].loraAdapters: expected a list, not a mapping (start each item with '- ')",

@@ -142,5 +142,5 @@ def latency_rejection(
     room = f" with its margin of {demand.margin:.0%}" if demand.margin and not is_mean else ""
     if demand.load is not None:
         many = f"{demand.load.inputs_per_request:,} inputs of {demand.load.input_tokens:,} tokens"
-    message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.0f} ms"
+    message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.10g} ms"
     return sizes_rejection(demand, accelerator, sizes, name, message, need=need, limit=limit, unit="ms")

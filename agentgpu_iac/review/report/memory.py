@@ -46,11 +46,11 @@ def memory_figure(plan: Plan, sums: Sums) -> Figure:
     fullest = found[0]
     lines = sorted({ratio for card in found if (ratio := card.line_ratio) is not None})
     below = f" The need stays below {', '.join(f'{ratio:.0%}' for ratio in lines)} of what CUDA sees." if lines else ""
-    kinds = f"{len(found)} kind{'s' if len(found) > 1 else ''} of cards"
+    ways = f"Cards are filled in {len(found)} ways, the fullest first" if found[1:] else "All cards are filled alike"
     return Figure(
         name="memory",
         title="Memory of one card",
-        summary=f"{kinds}, fullest first: {_title(fullest)} needs {fullest.used_ratio:.0%} of "
+        summary=f"{ways}: {_title(fullest)} needs {fullest.used_ratio:.0%} of "
         f"{fullest.engines[0].memory.capacity_gib:,.1f} GiB.{below}"
         + (f" The {left_out} with most room are in the table alone." if left_out else ""),
         keys=(

@@ -167,7 +167,7 @@ def test_on_paper_nothing_stays_folded(seen: dict[str, Any], name: str) -> None:
 def test_a_screen_reader_hears_what_each_figure_shows(seen: dict[str, Any]) -> None:
     outline = seen["five"]["outline"]
     assert 'heading "At a glance" [level=2]' in outline
-    assert 'img "Memory of one card 5 kinds of cards' in outline
+    assert 'img "Memory of one card Cards are filled in 5 ways' in outline
     assert "Memory of one card: the figures" in outline
 
 
