@@ -218,7 +218,7 @@ _SCALES: Final[Mapping[str, Mapping[str, float]]] = {
     "s": {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600},
     "days": {"d": 1, "days": 1},
     "GiB": {"gib": 1, "gi": 1},
-    "USD": {"usd": 1},
+    "USD": dict.fromkeys(("usd", "dollars"), 1),
 }
 """What people write behind a number, by the unit that the field has, and how many of those that is."""
 

@@ -77,7 +77,6 @@ INFORMATIONAL = {
     ("Model", "family"): "the publisher, for people",
     ("Model", "license"): "for people: whether a licence suits is not ours to decide",
     ("Offering", "term"): "the commitment behind a reserved price, for people: `catalog list offerings`",
-    ("Provider", "name"): "for people: sentences name the id that a spec takes",
     ("Tower", "heads"): "for people: the profile of its encoder is counted by its widths",
     ("Tower", "patch_size"): "for people: the profile of its encoder is counted by its tokens",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
