@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.solver import Row, Unsolvable, cheapest
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency

@@ -23,7 +23,8 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning import planner, settling
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option, Placement, place
+from agentgpu_iac.planning.choosing.option import Option
+from agentgpu_iac.planning.choosing.placement import Placement, place
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.spec.loader import load_text

@@ -26,7 +26,8 @@ from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.joined import is_joined
 from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option, Placement
+from agentgpu_iac.planning.choosing.option import Option
+from agentgpu_iac.planning.choosing.placement import Placement
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Joint
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour

@@ -29,8 +29,9 @@ from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import Parts, mixed_options
 from agentgpu_iac.planning.choosing.on_offer import Offers
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, seated
-from agentgpu_iac.planning.choosing.placement import Option, Placement, place
+from agentgpu_iac.planning.choosing.placement import Placement, place
 from agentgpu_iac.planning.choosing.tiers import seats_in_time
 from agentgpu_iac.planning.covering import covered_pools
 from agentgpu_iac.planning.deployments import Deployment

@@ -18,7 +18,7 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning import planner, settling
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import Parts, mixed_options
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from tests.planning.scenes import (
     OFFERINGS,
     PROVIDERS,

@@ -16,7 +16,8 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.choosing.commitments import committed, meter
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option, place
+from agentgpu_iac.planning.choosing.option import Option
+from agentgpu_iac.planning.choosing.placement import place
 from agentgpu_iac.spec.model import Commitment, SavingsRate
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan
 from tests.planning.test_placement import machine, option

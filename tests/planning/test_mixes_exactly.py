@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import Part, Parts, mixed_options
-from agentgpu_iac.planning.choosing.placement import Option, place
+from agentgpu_iac.planning.choosing.option import Option
+from agentgpu_iac.planning.choosing.placement import place
 from agentgpu_iac.planning.choosing.pricing import Machine
 from tests.planning.test_placement import bought, machine
 from tests.thoroughness import examples

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option, place
+from agentgpu_iac.planning.choosing.option import Option
+from agentgpu_iac.planning.choosing.placement import place
 from agentgpu_iac.planning.choosing.pricing import Machine, Way
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR
 from agentgpu_iac.planning.choosing.tiers import Purchase

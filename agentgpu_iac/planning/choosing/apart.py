@@ -28,8 +28,8 @@ from agentgpu_iac.planning.choosing.fitting import AgentFits, Fit, fits, fits_on
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import Parts
 from agentgpu_iac.planning.choosing.on_offer import Offers
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.options import AgentOptions, on_sale
-from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import EQUAL_USD
 from agentgpu_iac.planning.choosing.remembering import Evaluators

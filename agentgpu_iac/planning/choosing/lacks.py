@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection, demand_rejection
 from agentgpu_iac.planning.demand import Demand

@@ -26,7 +26,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.fronts import Front
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase, sessions_before_ready

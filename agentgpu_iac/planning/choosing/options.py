@@ -21,7 +21,7 @@ from agentgpu_iac.planning.choosing.fitting import AgentFits, Fit, fits
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
 from agentgpu_iac.planning.choosing.mixes import Part, Parts
 from agentgpu_iac.planning.choosing.on_offer import Offers
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import (
     candidate_rejection,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing import host_memory
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
 

@@ -9,7 +9,7 @@ from typing import Final
 from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
 from agentgpu_iac.plan import MarketPlan, MarketWay
 from agentgpu_iac.planning.choosing import caching, host_memory
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.spec.model import StackSpec

@@ -16,7 +16,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed

@@ -24,7 +24,7 @@ from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.solver import solver_version
 from agentgpu_iac.planning.covering import commitment_costs
 from agentgpu_iac.planning.deployments import Deployment

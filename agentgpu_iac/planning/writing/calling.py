@@ -16,7 +16,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import EndpointPrice, TokenPrice
 from agentgpu_iac.plan import AgentCost, CallCost, EndpointCost, Workload, baselines
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.opening import open_days, seconds_of_a_day
 from agentgpu_iac.planning.pools import Placed, Pool

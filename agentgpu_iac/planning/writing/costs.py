@@ -8,7 +8,7 @@ from decimal import Decimal
 from agentgpu_iac.plan import AgentCost, Alternative, CommitmentCost, Cost, LineItem, NodePool
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.opening import open_days, windows_per_month, work_seconds

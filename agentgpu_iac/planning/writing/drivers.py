@@ -14,7 +14,7 @@ from decimal import Decimal
 from agentgpu_iac.plan import AgentCost, Constraint, Driver, DriverConstraint, Rejection
 from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import shortfall
 from agentgpu_iac.planning.choosing.service import Service, with_margin, within

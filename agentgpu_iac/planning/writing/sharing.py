@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from agentgpu_iac.plan import SharingPlan
 from agentgpu_iac.planning.choosing.limits import Terms
-from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.option import Option
 from agentgpu_iac.planning.deployments import Deployment, unlike
 from agentgpu_iac.planning.settling import Settled
 
