@@ -44,7 +44,7 @@ def test_normal_load_fills_as_many_nodes_as_it_takes_together() -> None:
     """Two of four replicas carry it: on one node, where two share each. Reserved capacity counts those nodes alone."""
     member: Any = SimpleNamespace(
         candidate=SimpleNamespace(normal_replicas=2, accelerators_per_replica=1),
-        option=SimpleNamespace(engines_per_accelerator=2),
+        option=SimpleNamespace(engines_per_accelerator=2, normal_replicas=lambda candidate: candidate.normal_replicas),
     )
     machine: Any = SimpleNamespace(accelerators=1, accelerators_taken=lambda each: each)
     purchase: Any = None
