@@ -30,6 +30,7 @@ from pathlib import Path
 from random import Random
 
 import httpx
+import numpy as np
 
 from agentgpu_iac.plan import Plan
 from bench.engine_client import (
@@ -72,6 +73,8 @@ PROMPTS = (128, 300, 480)
 CONTEXTS = (64, 400)
 NEARLY = (0.98, 0.99, 1.0, 1.01, 1.02)
 """Times that steps are taken as long as measured: within what two measurements of them differ by."""
+AROUND = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2)
+"""The same, to find how long they were in a scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +199,34 @@ def main(words: list[str]) -> None:
             engine.stop()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """A scene that was played once, to be simulated."""
+
+    plan: Plan
+    callers: Sequence[Caller]
+    tries: int
+    before: Measured
+    after: Measured
+    crowding: float
+    """What others took of the cores meanwhile."""
+
+    def simulated(self, part: float) -> Simulated:
+        """What the callers see of an engine whose steps are so many times as long as measured."""
+        fed, _ = with_steps(self.plan, in_a_crowd(self.before, self.after, self.crowding * part))
+        return simulated(fed, self.callers, tries=self.tries)
+
+    def drift(self, tpot_ms: float) -> float:
+        """How many times as long as measured steps were: so long that half of the answers had this TPOT.
+
+        A machine's speed drifts within minutes, and a queue near its limit multiplies that. TPOT at p50 is an input then, and
+        the others are what is compared.
+        """
+        times = [math.log(self.simulated(part).tpot.at(50) or tpot_ms) for part in AROUND]
+        slope, level = np.polyfit(times, [math.log(part) for part in AROUND], 1)
+        return math.exp(level + slope * math.log(tpot_ms))
+
+
 def play(plan: Plan, engine: Engine, names: list[str], runs: int) -> None:
     """Play each scene so many times, and measure the steps before and after each of them."""
     before = measured(engine, SEATS, PROMPTS, CONTEXTS)
@@ -204,6 +235,7 @@ def play(plan: Plan, engine: Engine, names: list[str], runs: int) -> None:
         one = one_engine(plan, has_router=scene.has_router)
         real: list[Answers] = []
         found: list[Simulated] = []
+        drifted: list[Simulated] = []
         for run in range(runs):
             callers = scene.callers(answers_per_s(with_steps(one, before)[0]), run)
             with address(plan, engine, has_router=scene.has_router) as url:
@@ -217,11 +249,14 @@ def play(plan: Plan, engine: Engine, names: list[str], runs: int) -> None:
             print(
                 f"  waiting for a core, before, meanwhile and after: {crowds} of the time that it computes", flush=True
             )
-            for part in NEARLY:
-                fed, _ = with_steps(one, in_a_crowd(before, after, crowding * part))
-                found.append(simulated(fed, callers, tries=scene.tries))
+            played = Played(plan=one, callers=callers, tries=scene.tries, before=before, after=after, crowding=crowding)
+            drift = played.drift(at(real[-1].tpot_ms, 50))
+            print(f"  by its own TPOT, steps were {drift:.3f} times as long as measured", flush=True)
+            found += (played.simulated(part) for part in NEARLY)
+            drifted += (played.simulated(part * drift) for part in NEARLY)
             before = after
-        print_scene(name, real, found)
+        print_scene(f"{name}, steps as measured", real, found)
+        print_scene(f"{name}, steps by its own TPOT at p50", real, drifted)
 
 
 @contextmanager
