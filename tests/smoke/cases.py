@@ -130,7 +130,7 @@ CASES = (
     *_formats("calibrate {benchmark} --accelerator l40s", *_BOTH),
     *_formats(f"check {CUSTOMER_SERVICE} -p {{policies}}", "table", "json", "markdown", code=1),
     Case(line="check {faulty} -p {policies}", form="nothing", code=2, says="faulty.yaml:"),
-    *_formats("publish --no-push", *_BOTH, code=2, form="nothing", says="agentgpu-publish.yaml: cannot be read"),
+    *_formats("publish --no-push", *_BOTH, code=2, form="nothing", says="agentgpu-publish.yaml: is not here, and no FILE"),
     Case(
         line="comment 1 --text {policies} --project acme/stacks --token-variable NO_SUCH_TOKEN",
         form="nothing", code=2, says="$NO_SUCH_TOKEN: is not set",
