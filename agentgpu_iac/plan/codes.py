@@ -36,6 +36,7 @@ WarningCode = Literal[
     "hpa-keeps-one",
     "image-registry",
     "image-size-unknown",
+    "inventory-idle",
     "key-not-everywhere",
     "kubernetes-support-ends",
     "latency-risk",

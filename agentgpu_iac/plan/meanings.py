@@ -162,6 +162,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     "too-few-seats": Meaning(
         "numbers set by hand leave sessions without a seat", "raise the figures under `overrides`, or leave them out"
     ),
+    "inventory-idle": Meaning(
+        "machines of yours stand idle while others are rented",
+        "see what an agent costs on yours alone (without `beyondInventory: rent`), or have them carry agents with smaller models",
+    ),
     "burst-absorbed": Meaning(
         "the burst outruns the cold start; warm replicas take it",
         "nothing, or set `capacity.fastBurst: turn-away` to pay for fewer and turn callers away",
@@ -504,6 +508,7 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "commitment-ended": "safety-and-cost",
     "commitment-on-a-forecast": "safety-and-cost",
     "hpa-keeps-one": "safety-and-cost",
+    "inventory-idle": "safety-and-cost",
     "image-registry": "safety-and-cost",
     "key-not-everywhere": "safety-and-cost",
     "kubernetes-support-ends": "safety-and-cost",

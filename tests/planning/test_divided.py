@@ -213,3 +213,26 @@ def test_what_the_warm_replicas_carry_is_summed_over_both_parts() -> None:
         sum(each.throughput.output_tokens_per_s or 0 for each in baselines(found.workloads)) for found in (some, alike)
     )
     assert carried == pytest.approx(whole, abs=0.15 + 1e-9)  # each of the three is rounded to a tenth
+
+
+def idle(found: Plan) -> list[str]:
+    return [each.message for each in found.warnings if each.code == "inventory-idle"]
+
+
+def test_machines_of_yours_that_stand_idle_beside_rented_ones_are_told() -> None:
+    dear = own([{"machine": "s1", "count": 2, "usdPerHour": 9}], always(5))
+    assert nodes(dear) == {("s1", False): 5}
+    (told,) = idle(dear)
+    assert told.startswith("2 x s1 of yours (capacity.inventory) carry nothing")
+    assert idle(own([{"machine": "s1", "count": 7}], always(5))) == [], "nothing is rented"
+    assert idle(own([{"machine": "s1", "count": 2}], always(5))) == [], "they are used"
+
+
+def test_no_alternative_takes_more_machines_than_there_are() -> None:
+    """Once six of two machines were a way that is cheaper alone."""
+    rows = (*offerings("s1", "small-40", on_demand="1.00"), *offerings("l1", "large-80", on_demand="3.00"))
+    for count, wanted in ((2, False), (9, True)):
+        found = own([{"machine": "l1", "count": count, "usdPerHour": 2}], always(5), catalog=make_catalog(rows))
+        assert nodes(found) == {("s1", False): 5}
+        cheapest = {each.instance_type: each.usd_per_month for each in found.cost.alternatives}
+        assert (cheapest["l1"] == 5 * 2 * 720) is wanted, cheapest

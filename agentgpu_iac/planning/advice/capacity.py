@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import NodePool, Warning, warm_replicas
@@ -15,6 +16,28 @@ def capacity_warnings(context: Context) -> Iterator[Warning]:
     """The warnings about such nodes."""
     yield from _other_instance_types(context)
     yield from _renewed_at_any_hour(context)
+    yield from _idle_machines(context)
+
+
+def _idle_machines(context: Context) -> Iterator[Warning]:
+    """Machines of one's own that stand idle beside rented ones."""
+    capacity = context.spec.capacity
+    if capacity.beyond_inventory != "rent" or all(pool.owned for pool in context.node_pools):
+        return
+    idle = Counter[str]()
+    for each in capacity.inventory:
+        idle[each.machine] += each.count
+    for pool in context.node_pools:
+        if pool.owned:
+            idle[pool.instance_types[0]] -= pool.max
+    named = [f"{count} x {machine}" for machine, count in idle.items() if count > 0]
+    if named:
+        yield warning(
+            "inventory-idle",
+            f"{' and '.join(named)} of yours (capacity.inventory) carry nothing: machines that are rented alone cost less, or "
+            "fit where yours do not; where an agent is on both, sessions are spread evenly, so the weaker kind sets how many "
+            "replicas there are",
+        )
 
 
 def _other_instance_types(context: Context) -> Iterator[Warning]:

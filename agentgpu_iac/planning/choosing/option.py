@@ -9,7 +9,7 @@ from typing import Final
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.commitments import meter
-from agentgpu_iac.planning.choosing.limits import Terms, node_weights, reserved_weights
+from agentgpu_iac.planning.choosing.limits import MachineId, Terms, node_weights, reserved_weights
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
@@ -68,6 +68,13 @@ class Option:
             *((("baseline", rest, rest.baseline),) if rest is not None else ()),
             *((("burst", there, there.burst),) if there.burst is not None else ()),
         )
+
+    def are_there(self, terms: Terms) -> bool:
+        """Whether there are as many machines of one's own as it takes where nobody else is on them."""
+        needed: dict[MachineId, int] = {}
+        for tier, here, _ in self.bought:
+            needed[here.machine.id] = needed.get(here.machine.id, 0) + here.nodes_alone(tier)
+        return all(nodes <= terms.owned.get(machine, nodes) for machine, nodes in needed.items())
 
     @property
     def is_divided(self) -> bool:

@@ -157,7 +157,11 @@ def other_accelerators(
     for member in placed:
         here = part_of(member, pools[member.position], terms)
         seen = {member.candidate.accelerator.id}
-        elsewhere = [option for option in options[member.position] if option.candidates[0].accelerator.id not in seen]
+        elsewhere = [
+            option
+            for option in options[member.position]
+            if option.candidates[0].accelerator.id not in seen and option.are_there(terms)
+        ]
         for option in sorted(elsewhere, key=lambda option: option.rank(terms)):
             candidate = option.candidates[0]
             if candidate.accelerator.id in seen or len(seen) > _ALTERNATIVES_PER_AGENT:
