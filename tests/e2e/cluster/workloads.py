@@ -42,7 +42,7 @@ def at_rest(made: Tree, body: Object) -> Object:
 
 def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
     """The engine pods of a workload."""
-    pairs = ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+    pairs = ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier_label), (POOL_LABEL, workload.node_pool))
     selector = ",".join(f"{key}={value}" for key, value in pairs)
     return cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
 

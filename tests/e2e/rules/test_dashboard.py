@@ -116,7 +116,7 @@ def serving(plan: p.Plan) -> Series:
         if metrics is None:
             continue
         for pod in ("a", "b"):
-            labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier, pod=pod)
+            labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier_label, pod=pod)
             found |= {series("up", **labels): steady(1)}
             for gauge in (metrics.running, metrics.waiting, metrics.kv_usage):
                 if gauge is not None:

@@ -24,7 +24,7 @@ def _named(workload: p.Workload, number: int, generation: str) -> str:
 def _engine(plan: p.Plan, workload: p.Workload, pod: str, edges: dict[float, float], every: float) -> Series:
     """One engine: its gauges, and its counters as so many requests every step, of which a part is within each edge."""
     metrics = workload.metrics
-    labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier, pod=pod)
+    labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier_label, pod=pod)
     if metrics is None:
         return {series("up", **labels): (steady(1))}
     found: Series = {series("up", **labels): (steady(1))}
@@ -115,7 +115,7 @@ def quiet_night(plan: p.Plan) -> Series:
             found |= _pod(plan, workload, pod, f"{workload.name}-{number}")
         two = f"0+0x{_OUT} 2+0x{LONG}"
         pod = _named(workload, 0, "b")
-        labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier, pod=pod)
+        labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier_label, pod=pod)
         for histogram in () if metrics is None else (metrics.ttft, metrics.tpot):
             if histogram is not None:
                 found[series(f"{histogram}_count", **labels)] = two
@@ -140,7 +140,7 @@ def rollout(plan: p.Plan) -> Series:
             other = {0.013: 0.97, 1000.0: 1.0}
             found |= _until(_engine(plan, workload, old, other, 60.0))
             found |= _from(_engine(plan, workload, new, _edges(metrics, 0.97), 60.0), _STARTING)
-            labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier, pod=new)
+            labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier_label, pod=new)
             found[series("up", **labels)] = f"_x{_OUT} 0+0x{_STARTING} 1+0x{LONG}"
             found |= _until(_pod(plan, workload, old, node))
             shared = {key: value for key, value in _pod(plan, workload, new, node).items() if f'"{new}"' not in key}
