@@ -52,6 +52,17 @@ def test_and_with_what_it_would_save(usual) -> None:
     assert cheaper.cost.baseline_usd_per_month == saved.usd_per_month
 
 
+def test_what_it_would_save_takes_no_more_machines_of_yours_than_there_are() -> None:
+    """Two replicas on one machine of one's own would cost nothing, and cannot be: the rented ones are what would do."""
+    agent = {**AGENT, "overrides": {"baselineReplicas": 2}}
+    for count, wanted in ((1, 2 * 720), (2, 0)):
+        capacity = {"inventory": [{"machine": "s1", "count": count}], "beyondInventory": "rent"}
+        found = plan(agent, catalog=CATALOG, target="kubernetes", capacity=capacity)
+        saved = next(one for one in found.cost.alternatives if one.accelerator == "small-40")
+        assert "memoryReserveRatio" in saved.note
+        assert saved.usd_per_month == wanted
+
+
 def test_the_engine_s_own_share_and_the_error_bound_it() -> None:
     """0.92 x 40 GiB is what the engine takes; a cold start, 1 % of weights, 15 % of overhead and 0.1 GiB come off."""
     memory = workload(with_reserve(0.0)).memory

@@ -181,7 +181,7 @@ def with_less_reserve(
     """For each deployment the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
     found: list[Alternative] = []
     for member in placed:
-        refused = options[member.position]
+        refused = [option for option in options[member.position] if option.are_there(terms)]
         if not refused:
             continue
         here = part_of(member, pools[member.position], terms).quantize(_CENT)
