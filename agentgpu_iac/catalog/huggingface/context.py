@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from agentgpu_iac.catalog.huggingface.fields import Config, Json, is_object
+from agentgpu_iac.catalog.huggingface.fields import MOST, Config, Json, is_object
 
 _ALREADY_SCALED: Final = frozenset(
     {
@@ -43,6 +43,23 @@ def longest_context(config: Config) -> int:
             else:
                 config.fault("rope_scaling", f"has a factor that is no number above 0 and up to {_MOST_SCALED:,}")
     return max(int(stated * factor), config.integer("model_max_length") or 0)
+
+
+def context_by_yarn(config: Config) -> int | None:
+    """The length that YaRN stretches its original one to, where the config states another as the longest.
+
+    Releases of vLLM take this one or the other (``catalog.contexts``). Users who add the scaling to a published config, as
+    model cards tell them, leave ``max_position_embeddings`` as it was.
+    """
+    stated = longest_context(config)
+    for rope in _rope_parameters(config):
+        original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+        if rope.get("rope_type", rope.get("type")) != "yarn" or not isinstance(original, int):
+            continue
+        if isinstance(factor, int | float) and 0 < factor <= _MOST_SCALED and 0 < original <= MOST:
+            stretched = int(original * factor)
+            return stretched if stretched != stated else None
+    return None
 
 
 def _rope_parameters(config: Config) -> Sequence[Json]:
