@@ -15,6 +15,7 @@ from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.huggingface.architectures import ALIASES, is_known
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.sizing.kv_cache import kv_bytes_per_token
 
 HERE = Path(__file__).parent
 MISTRAL = json.loads((HERE.parent / "field" / "configs" / "mistral-small-4-nvfp4.params.json").read_text())
@@ -271,3 +272,24 @@ class TestYarnAddedToAPublishedConfig:
     def test_one_that_states_the_stretched_length_says_nothing_of_it(self):
         assert read(YARN | {"max_position_embeddings": 131072}).yarn_context_tokens is None
         assert read(YARN | {"rope_scaling": {"type": "linear", "factor": 4.0}}).yarn_context_tokens is None
+
+
+def test_compressed_attention_whose_engine_keeps_whole_keys():
+    """MiniCPM3: vLLM 0.32.0 builds 62 layers of 15,360 bytes a token, 40 heads of 96 numbers, twice."""
+    model = read(COUNTS["defaults of minicpm3"]["config"])
+    assert kv_bytes_per_token(model, "auto", 1, 1) == 62 * 15_360
+    assert kv_bytes_per_token(read(MISTRAL), "auto", 1, 1) == 36 * (256 + 64) * 2
+
+
+def test_a_whole_of_an_unknown_type_says_that_its_joints_are_reckoned():
+    config = COUNTS["defaults of llava"]["config"]
+    assert read(config).unread == ()
+    (sentence,) = read(config | {"model_type": "llava_of_tomorrow"}).unread
+    assert "'llava_of_tomorrow' is not known" in sentence
+
+
+def test_the_class_around_the_text_model_says_whether_embeddings_are_one():
+    """Qwen2.5-Omni: the thinker has an output head of its own, whatever its text model says."""
+    config = COUNTS["defaults of qwen2_5_omni"]["config"]
+    assert config["thinker_config"]["text_config"]["tie_word_embeddings"] is True
+    assert not read(config).tied_embeddings

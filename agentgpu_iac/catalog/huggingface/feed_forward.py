@@ -11,7 +11,7 @@ from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import ExtraWeights
 from agentgpu_iac.units import ceil_div, round_up
 
-_NO_GATE: Final = ("nemotron", "nemotron_h", "arcee", "apertus", "starcoder2")
+_NO_GATE: Final = ("nemotron", "nemotron_h", "arcee", "apertus", "starcoder2", "jais2", "gpt_neox", "phi")
 """Model types whose feed-forward has no gate: two matrices instead of three."""
 _BESIDE: Final = ("gemma4", "gemma4_text")
 """Types whose layers have a dense feed-forward beside the experts: a shared expert under another name."""

@@ -153,14 +153,20 @@ def _config(parsed: Json) -> Config:
     if len(chain) > 1 and stated == outer:
         kind = architectures.text_type_of(outer) or outer
     whole["model_type"] = kind
-    if isinstance(parsed.get("tie_word_embeddings"), bool):
-        whole["tie_word_embeddings"] = parsed["tie_word_embeddings"]
+    around = (tied for each in chain[:-1] if isinstance(tied := each.get("tie_word_embeddings"), bool))
+    if (tied := next(around, None)) is not None:  # the class around the text model has the output head
+        whole["tie_word_embeddings"] = tied
     defaults = {**architectures.defaults_of(kind), **architectures.text_changes_of(outer)}
     if len(chain) == 1:
         defaults = {name: value for name, value in defaults.items() if name not in _ALWAYS_STATED}
     towers, assumed = _towers(outer, parsed, whole)
     found = Config({**whole, **towers, **assumed}, defaults=defaults, assumed=frozenset(assumed))
     found.read.update((*TEXT_CONFIGS, "model_type"))
+    if len(chain) > 1 and outer and not (architectures.is_known(outer) or "thinker_config" in parsed):
+        found.unclear.append(
+            f"its model_type {outer!r} is not known: its text model is read as {kind!r}, its towers from their own parts of the "
+            "config, and what joins them is reckoned as others have it"
+        )
     if "thinker_config" in parsed:
         found.read.update(_SPEAKERS)
         found.unclear.append(
