@@ -47,7 +47,7 @@ _CHECKPOINT_CAPABILITIES = ("9.", "10.", "12.")
 """Cards on which it is chosen by itself: Hopper and Blackwell."""
 _KEEPS_ALL_STATES = ("bamba", "falcon_h1", "granitemoehybrid", "jamba", "nemotron_h", "zamba2")
 """Architectures (by their beginning) that kept a state for every page with prefix caching, before 0.28."""
-_STATES_AS_THE_MODEL = ("bamba", "falcon_h1", "granitemoehybrid", "jamba", "qwen3_next", "zamba2")
+_STATES_AS_THE_MODEL = ("bamba", "falcon_h1", "granitemoehybrid", "jamba", "olmo_hybrid", "qwen3_next", "zamba2")
 """Architectures (by their beginning) whose states vLLM keeps in the model's own number format unless told otherwise: those of
 Qwen3.5, of Nemotron-H and of Kimi delta attention are kept in 32 bit (0.8 to 0.33, models/config.py, mamba_utils.py). Logs:
 544 tokens a page and 1.49 % of padding with Qwen3-Next on two cards (public repository file id 7292846353), 400 and 1.59 %

@@ -293,3 +293,61 @@ def test_the_class_around_the_text_model_says_whether_embeddings_are_one():
     config = COUNTS["defaults of qwen2_5_omni"]["config"]
     assert config["thinker_config"]["text_config"]["tie_word_embeddings"] is True
     assert not read(config).tied_embeddings
+
+
+HUNYUAN = {
+    "torch_dtype": "bfloat16",
+    "model_type": "hunyuan_v1_moe",
+    "anyres_pooling_size": 2,
+    "attention_head_dim": 128,
+    "cla_share_factor": 2,
+    "class_num": 0,
+    "dense_list": [4096, 0],
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 32768,
+    "moe_intermediate_size": [3072] * 32,
+    "moe_layer_num_skipped": 0,
+    "moe_topk": [8] * 32,
+    "norm_type": "rms",
+    "num_attention_heads": 32,
+    "num_experts": 64,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "num_media_embeds": 257,
+    "num_shared_expert": [1] * 32,
+    "org_vocab_size": 128167,
+    "pool_type": "last",
+    "pretraining_tp": 1,
+    "rms_norm_eps": 1e-05,
+    "rope_scaling": {
+        "alpha": 1000.0,
+        "beta_fast": 32,
+        "beta_slow": 1,
+        "factor": 1.0,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+        "type": "dynamic",
+    },
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+    "use_mixed_mlp_moe": True,
+    "use_qk_norm": True,
+    "use_rotary_pos_emb": True,
+    "vit_input_resolution": 224,
+    "vit_mapping_type": "resampler",
+    "vit_norm_type": "fused",
+    "vit_patch": 1,
+    "vit_token": 64,
+    "vocab_size": 128167,
+    "head_dim": 128,
+}
+
+
+def test_fields_of_towers_that_are_not_there_are_no_fault():
+    """Hunyuan A13B states sizes of pictures and of a classifier that its class for text does not build: 80.4 B, 13 B active."""
+    model = read(HUNYUAN)
+    assert model.params_total / 1e9 == pytest.approx(80.4, rel=0.003)
+    assert model.params_active / 1e9 == pytest.approx(13, rel=0.03)
+    assert model.towers == ()
