@@ -21,6 +21,11 @@ def as_read_by(model: Model, engine: Engine, version: str) -> Model:
     return model.model_copy(update={"max_context_tokens": model.yarn_context_tokens})
 
 
+def length_unasked(model: Model, engine: Engine) -> int:
+    """The longest sequence of an engine that is asked for none."""
+    return (model.unasked_context_tokens if engine == "vllm" else None) or model.max_context_tokens
+
+
 def said_of_yarn(model: Model, engine: Engine, asked_tokens: int) -> str:
     """What to write where YaRN would stretch to a length that the config does not state; nothing where it would not."""
     if engine != "vllm" or model.yarn_context_tokens is None or model.yarn_context_tokens < asked_tokens:

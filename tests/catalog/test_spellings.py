@@ -251,7 +251,9 @@ class TestYarnAddedToAPublishedConfig:
 
     def asked(self, tmp_path, version, length=131072, config=YARN, engine="vllm"):
         (tmp_path / "config.json").write_text(json.dumps(config))
-        question = {"model": "config.json", "accelerator": "h100-sxm", "max-model-len": length, "engine": engine}
+        question = {"model": "config.json", "accelerator": "h100-sxm", "engine": engine}
+        if length:
+            question["max-model-len"] = length
         if version:
             question["engine-version"] = version
         return SIZE.answer(question, load_catalog(base_directory=tmp_path))
@@ -268,6 +270,15 @@ class TestYarnAddedToAPublishedConfig:
         assert "32,768" in refused["message"]
         assert "write it there" in refused["message"]
         assert "rejection" not in self.asked(tmp_path, version, config=YARN | {"max_position_embeddings": 131072})
+
+    def test_longrope_starts_at_its_original_length_where_none_is_asked_for(self, tmp_path):
+        """vLLM 0.33.0: 131,072 tokens are taken, and 4,096 unless one asks."""
+        rope = {"type": "longrope", "long_factor": [1.1], "short_factor": [1.0]}
+        own = {"max_position_embeddings": 131072, "original_max_position_embeddings": 4096, "rope_scaling": rope}
+        phi = PLAIN | {"model_type": "phi3", "vocab_size": 32064} | own
+        unasked = self.asked(tmp_path, None, None, phi)
+        assert unasked["maxConcurrency"] == pytest.approx(self.asked(tmp_path, None, 4096, phi)["maxConcurrency"])
+        assert unasked["longestModelLen"] == 131072
 
     def test_one_that_states_the_stretched_length_says_nothing_of_it(self):
         assert read(YARN | {"max_position_embeddings": 131072}).yarn_context_tokens is None

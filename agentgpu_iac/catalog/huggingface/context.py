@@ -45,6 +45,13 @@ def longest_context(config: Config) -> int:
     return max(int(stated * factor), config.integer("model_max_length") or 0)
 
 
+def context_unasked(config: Config) -> int | None:
+    """What vLLM takes where no length is asked for: with LongRoPE the original one (0.33.0, config/model.py), else unset."""
+    original = config.integer("original_max_position_embeddings")
+    kinds = {rope.get("rope_type", rope.get("type")) for rope in _rope_parameters(config)}
+    return original if original and kinds & {"longrope", "su"} and original < longest_context(config) else None
+
+
 def context_by_yarn(config: Config) -> int | None:
     """The length that YaRN stretches its original one to, where the config states another as the longest.
 

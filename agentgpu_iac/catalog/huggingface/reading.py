@@ -12,7 +12,7 @@ from agentgpu_iac.catalog.checkpoint import stored
 from agentgpu_iac.catalog.huggingface import architectures
 from agentgpu_iac.catalog.huggingface.attention import attention_of, extra_attention, index_of
 from agentgpu_iac.catalog.huggingface.blocks import blocks_of
-from agentgpu_iac.catalog.huggingface.context import context_by_yarn, longest_context
+from agentgpu_iac.catalog.huggingface.context import context_by_yarn, context_unasked, longest_context
 from agentgpu_iac.catalog.huggingface.feed_forward import experts_of, extra_feed_forward, feed_forward_of
 from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, Config, Json, is_list, is_object
 from agentgpu_iac.catalog.huggingface.layers import Layer, counts_of, layers_of
@@ -108,7 +108,13 @@ def _model(parsed: Json, reference: str, beside: bytes | str | None, pooling_tex
         model = stored(model, facts, scheme, tuple(_as_stored(layer) for layer in layers), config.faults)
     if config.faults:
         raise _refusal(config, reference)
-    return model.model_copy(update={"unread": tuple(config.unclear), "yarn_context_tokens": context_by_yarn(config)})
+    return model.model_copy(
+        update={
+            "unread": tuple(config.unclear),
+            "yarn_context_tokens": context_by_yarn(config),
+            "unasked_context_tokens": context_unasked(config),
+        }
+    )
 
 
 def _refusal(config: Config, reference: str) -> BadInput:

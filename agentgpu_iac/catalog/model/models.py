@@ -350,6 +350,8 @@ class Model(Document):
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
     yarn_context_tokens: Integer | None = None
     """What YaRN stretches its context to, where its config states another length (``catalog.contexts``)."""
+    unasked_context_tokens: Integer | None = None
+    """The length that vLLM takes where none is asked for, if that is not the longest."""
 
     @property
     def keeps_kv(self) -> bool:
