@@ -28,6 +28,8 @@ TYPES = (
     "bamba",
     "cohere",
     "cohere2",
+    "cohere2_vision",
+    "cwm",
     "deepseek_v2",
     "deepseek_v3",
     "deepseek_v32",
@@ -35,8 +37,10 @@ TYPES = (
     "ernie4_5",
     "ernie4_5_moe",
     "exaone4",
+    "exaone4_5",
     "exaone_moe",
     "falcon_h1",
+    "flex_olmo",
     "flint",
     "gemma",
     "gemma2",
@@ -54,22 +58,30 @@ TYPES = (
     "glm4_moe_lite",
     "glm4v",
     "glm4v_moe",
-    "glm4v_text",
     "glm4v_moe_text",
+    "glm4v_text",
     "glm5_next",
     "glm5_next_text",
     "glm_moe_dsa",
+    "glm_ocr",
+    "glm_ocr_text",
+    "gpt_neox",
     "gpt_oss",
     "granite",
+    "granite_swa",
     "granitemoe",
+    "granitemoe_swa",
     "granitemoehybrid",
     "granitemoeshared",
+    "helium",
     "hunyuan_v1_dense",
     "hunyuan_v1_moe",
     "hy_v3",
     "hy_v4",
+    "hyperclovax",
     "internlm3",
     "internvl",
+    "jais2",
     "jamba",
     "kimi_k25",
     "kimi_linear",
@@ -81,6 +93,9 @@ TYPES = (
     "llama",
     "llama4",
     "llama4_text",
+    "llava",
+    "llava_next",
+    "llava_onevision",
     "mellum",
     "mimo_v2_flash",
     "minicpm3",
@@ -102,9 +117,11 @@ TYPES = (
     "olmo3",
     "olmo_hybrid",
     "olmoe",
+    "phi",
     "phi3",
     "phimoe",
     "qwen2",
+    "qwen2_5_omni_text",
     "qwen2_5_vl",
     "qwen2_5_vl_text",
     "qwen2_moe",
@@ -129,6 +146,8 @@ TYPES = (
     "starcoder2",
     "step3p5",
     "step3p7",
+    "vaultgemma",
+    "youtu",
 )
 BY_HAND: dict[str, dict[str, Any]] = {
     "kimi_k3": {"text": "kimi_linear"},
@@ -138,6 +157,8 @@ BY_HAND: dict[str, dict[str, Any]] = {
 }
 """Types that transformers has no class for."""
 TEXT = ("text_config", "llm_config")
+NO_READERS = ("unread.py", "mistral.py")
+"""Files that name fields without reading them."""
 TOWERS = ("vision_config", "audio_config")
 
 
@@ -230,7 +251,7 @@ def classes_of(wheel: Path) -> dict[str, tuple[Class, dict[str, Class]]]:
 
 def names_read() -> frozenset[str]:
     """Every name that our readers may ask a config for."""
-    texts = (path.read_text(encoding="utf-8") for path in READERS.glob("*.py") if path.name != "unread.py")
+    texts = (path.read_text(encoding="utf-8") for path in READERS.glob("*.py") if path.name not in NO_READERS)
     return frozenset(name for text in texts for name in re.findall(r'"([A-Za-z_0-9]+)"', text))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from agentgpu_iac.catalog.checkpoint import cache_dtype, lack_of_method
+from agentgpu_iac.catalog.contexts import as_read_by, said_of_yarn
 from agentgpu_iac.catalog.engine_versions import lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.prefix_cache import PrefixCache, prefix_cache
@@ -196,7 +197,8 @@ def resolved(question: Question, catalog: Catalog) -> Case:
     Raises:
         BadInput: the model or accelerator is unknown.
     """
-    model = _told(question, catalog.model(question.model), catalog)
+    model = as_read_by(catalog.model(question.model), question.engine, (question.engine_version or "").strip())
+    model = _told(question, model, catalog)
     accelerator = catalog.accelerator(question.accelerator)
     spread = spread_of(question, accelerator)
     warnings: list[str] = []
@@ -357,7 +359,8 @@ def _too_long(question: Question, model: Model) -> CaseRejection | None:
         need=float(asked),
         limit=float(model.max_context_tokens),
         unit="tokens",
-        message=f"{asked:,} tokens are longer than the {model.max_context_tokens:,} that {model.id} takes",
+        message=f"{asked:,} tokens are longer than the {model.max_context_tokens:,} that {model.id} takes"
+        + said_of_yarn(model, question.engine, asked),
     )
 
 

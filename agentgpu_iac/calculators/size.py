@@ -15,6 +15,7 @@ from agentgpu_iac.calculators.question import (
     states_beyond_pool,
     too_many_seats,
 )
+from agentgpu_iac.catalog.contexts import length_unasked
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.draft import Draft
@@ -64,7 +65,7 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
     if case.refused is not None:
         return case.refused
     config = replace(
-        config_of(question, case, question.max_model_len or case.model.max_context_tokens),
+        config_of(question, case, question.max_model_len or length_unasked(case.model, question.engine)),
         dtype_bytes=4 if question.dtype == "float32" else 2,
         draft=_draft(question, catalog),
         lora_ranks=(question.lora_rank,) * question.lora_slots,

@@ -18,6 +18,11 @@ ASSUMED_WIDTH_RATIO = 4
 """Stands in for an unknown feed-forward width, in multiples of the hidden size: more than most dense models have."""
 
 
+_KEEPS_WHOLE_KEYS = ("minicpm3",)
+"""Types with compressed attention whose engine keeps keys and values of all heads none the less, values padded to the width of
+a key: 15,360 bytes a token in a layer of MiniCPM3, not 576 (vLLM 0.32.0, get_kv_cache_spec of the model that it builds)."""
+
+
 def model(facts: ModelFacts) -> Model:
     """Make a model that can be sized.
 
@@ -34,7 +39,7 @@ def model(facts: ModelFacts) -> Model:
     hidden_size = known(facts.hidden_size, "the hidden size")
     vocab_size = facts.vocab_size or ASSUMED_VOCAB_SIZE
     parts = modules(facts.model_copy(update={"vocab_size": vocab_size}))
-    is_mla = facts.kv_lora_rank is not None
+    is_mla = facts.kv_lora_rank is not None and facts.architecture not in _KEEPS_WHOLE_KEYS
     return Model(
         id=facts.id,
         family=facts.family,
@@ -46,10 +51,10 @@ def model(facts: ModelFacts) -> Model:
         attention_heads=known(facts.attention_heads, "the number of attention heads"),
         kv_heads=known(facts.kv_heads, "the number of KV heads"),
         head_dim=known(facts.head_dim, "the width of a head"),
-        value_head_dim=None if is_mla else facts.value_head_dim,
+        value_head_dim=None if facts.kv_lora_rank is not None else facts.value_head_dim,
         sliding_kv_heads=facts.sliding_kv_heads,
         sliding_head_dim=facts.sliding_head_dim,
-        kv_lora_rank=facts.kv_lora_rank,
+        kv_lora_rank=facts.kv_lora_rank if is_mla else None,
         q_lora_rank=facts.q_lora_rank if is_mla else None,
         qk_rope_head_dim=facts.qk_rope_head_dim if is_mla else None,
         sliding_window=facts.sliding_window if layers.sliding else None,

@@ -83,6 +83,8 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+OWN_FILES = (CONFIG_FILE, "params.json")
+"""What tells the shape of a model in its folder: Mistral publishes some by its own file alone."""
 POOLING_FILE = "1_Pooling/config.json"
 """What sentence-transformers puts beside it for a model that answers with vectors."""
 _LARGEST_TEXT = 50 * 2**20
@@ -194,8 +196,8 @@ class Catalog:
         for model in self.models:
             if model.id.casefold() == folded:
                 return model
-        if self._is_file(Path(reference) / CONFIG_FILE):
-            return self._local_model(Path(reference) / CONFIG_FILE, reference)
+        if (file := self._own_file(reference)) is not None:
+            return self._local_model(file, reference)
         meant = self.models_meant(reference)
         if len(meant) > 1:
             raise _several("model", reference, meant)
@@ -212,7 +214,7 @@ class Catalog:
 
     def models_meant(self, name: str) -> tuple[str, ...]:
         """Ids of the models that a name without its publisher may mean; none where it is a folder with a model of yours."""
-        return () if self._is_file(Path(name) / CONFIG_FILE) else models_meant(name, (row.id for row in self.models))
+        return () if self._own_file(name) is not None else models_meant(name, (row.id for row in self.models))
 
     def _unknown_model(self, written: str, reference: str) -> BadInput:
         """Why a reference is no model, by what it seems to be."""
@@ -424,6 +426,10 @@ class Catalog:
             return checked(WeightFiles(tensors=tuple(tensors), total_bytes=total))
         except (UnreadableError, OSError) as error:
             raise BadInput.one(source_of(at), str(error)) from error
+
+    def _own_file(self, folder: str) -> Path | None:
+        """The file that tells the shape of a model in a folder."""
+        return next((path for name in OWN_FILES if self._is_file(path := Path(folder) / name)), None)
 
     def _is_file(self, path: Path) -> bool:
         try:

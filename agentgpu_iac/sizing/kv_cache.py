@@ -122,8 +122,9 @@ def bytes_per_token_of_sliding_layer(model: Model, width: int, tensor_parallel: 
     return 2 * heads * (model.sliding_head_dim or model.head_dim) * width
 
 
-def state_bytes(model: Model, tensor_parallel: int) -> float:
-    """The fixed state of one recurrent layer on one accelerator."""
+def state_bytes(model: Model, tensor_parallel: int, *, number_bytes: int = 4) -> float:
+    """The fixed state of one recurrent layer on one accelerator, its matrix in numbers of ``number_bytes``."""
     if model.recurrent is None:
         return 0.0
-    return (model.recurrent.state_elements * 4 + model.recurrent.convolution_elements * 2) / tensor_parallel
+    matrix = model.recurrent.state_elements * number_bytes
+    return (matrix + model.recurrent.convolution_elements * 2) / tensor_parallel

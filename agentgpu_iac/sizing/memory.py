@@ -199,6 +199,7 @@ class EngineConfig:
             reads_pictures=self.reads_pictures,
             attention_dp=self.attention_dp,
             expert_parallel=self.expert_parallel,
+            engine=self.engine,
         )
 
 

@@ -30,7 +30,7 @@ from agentgpu_iac.sizing.runner import counts_graphs, samples_in_16_bit
 from agentgpu_iac.sizing.searching import largest_within
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
 from agentgpu_iac.sizing.weights import RankWeights, layer_count, lora_slot_gib, rank_weights, stage_expert_bytes
-from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
+from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import GIB, ceil_div, gib
 
 
@@ -68,6 +68,8 @@ class Replica:
     """Whether it starts with an empty compile cache, as the first on each node does."""
     reads_pictures: bool = True
     """Whether the towers of a model that has some are used, and profiled; engines can be told not to."""
+    engine: Engine = "vllm"
+    """Whose allocator divides the KV cache."""
 
     def pool_request(self, max_model_len: int) -> PoolRequest:
         """What the engine's allocator is asked for sequences of that length."""
@@ -84,6 +86,7 @@ class Replica:
             draft_layers=0 if self.draft is None else self.draft.layers,
             proposed_tokens=0 if self.draft is None else max(self.draft.tokens, min(1, self.draft.layers)),
             prefix_cached=self.prefix_cached,
+            engine=self.engine,
         )
 
     @property

@@ -4,6 +4,7 @@
 aiconfigurator-core 0.12.0) and of classes with their defaults (PyPI transformers 5.24.0). Each count is that of the
 model's class in transformers 5.24.0, built without memory: biases, norms and convolutions included. They are those whose
 class could be built and that we read; ``refused_counts.json`` holds the others, each with the field that it is refused for.
+The counts of the types that came on 2026-11-28 (cwm to youtu) are those of transformers 5.19.0.
 Not in either: the defaults of qwen3_5 and qwen3_5_moe, whose text class alone could be built (we count their towers too),
 and types whose class could not be built without the network (gemma3n's encoder) or has no causal model.
 

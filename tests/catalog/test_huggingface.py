@@ -305,8 +305,13 @@ def test_every_missing_field_is_named():
         "intermediate_size": "is missing",
         "vocab_size": "is missing",
         "max_position_embeddings": "is missing",
-        "torch_dtype": "is missing",
     }
+
+
+def test_a_config_without_a_number_format_is_one_of_16_bit_and_says_so():
+    model = read({name: value for name, value in DENSE.items() if name != "torch_dtype"})
+    assert model.native_precision == "bf16"
+    assert any("names no number format" in sentence for sentence in model.unread)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from agentgpu_iac.catalog.model import LayerCounts, RecurrentShape
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import paging
 from agentgpu_iac.sizing.draft import Draft
-from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session
+from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, state_bytes
 from agentgpu_iac.sizing.paging import PoolRequest
 from agentgpu_iac.sizing.replica import Replica, memory_terms
 from agentgpu_iac.units import GIB
@@ -82,6 +82,36 @@ class TestStates:
         told = [paging.must_be_told_to_align(version, mamba) for version in ("0.12.0", "0.17.0", "0.27.1", "0.28.0")]
         assert told == [False, True, True, False]
         assert not paging.must_be_told_to_align("0.17.0", HYBRID)
+
+
+class TestNumberFormatOfStates:
+    """What logs print beside each other: tokens a page, and the share of a page that is padding."""
+
+    @pytest.mark.parametrize(
+        ("name", "tensor", "tokens", "padding"),
+        [("Qwen/Qwen3-Next-80B-A3B-Instruct", 1, 544, 0.0149), ("Qwen/Qwen3-Next-80B-A3B-Instruct", 2, 544, 0.0149)],
+    )
+    def test_as_the_model_s_own(self, name: str, tensor: int, tokens: int, padding: float) -> None:
+        model = CATALOG.model(name)
+        made = request(model, kv_dtype="auto", tensor_parallel=tensor, version="0.11.0", prefix_cached=False)
+        one = paging.page_bytes(made) / 12
+        assert one == tokens * 2 * 256 * 2 * 2 / tensor
+        assert one / state_bytes(model, tensor, number_bytes=2) - 1 == pytest.approx(padding, abs=5e-5)
+
+    def test_granite_s(self) -> None:
+        tiny = RecurrentShape(state_elements=48 * 64 * 128, convolution_elements=3 * (48 * 64 + 2 * 128))
+        fields = dict(layers=LayerCounts(full=4, recurrent=36), kv_heads=4, head_dim=128, recurrent=tiny)
+        model = make_model(architecture="granitemoehybrid", **fields)
+        one = paging.page_bytes(request(model, kv_dtype="auto", prefix_cached=False)) / 4
+        assert one == 400 * 2048
+        assert one / state_bytes(model, 1, number_bytes=2) - 1 == pytest.approx(0.0159, abs=5e-5)
+
+    def test_others_keep_32_bit(self) -> None:
+        granite = HYBRID.model_copy(update={"architecture": "granitemoehybrid"})
+        wide, narrow = paging.page_bytes(request()), paging.page_bytes(request(granite))
+        assert narrow < 0.6 * wide
+        assert paging.page_bytes(request(granite, engine="sglang")) == wide
+        assert paging.page_bytes(request(granite, dtype_bytes=4)) == wide
 
 
 class TestGroups:

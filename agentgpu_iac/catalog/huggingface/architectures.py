@@ -12,6 +12,13 @@ from typing import Final
 from agentgpu_iac.catalog.huggingface.fields import Json, is_object
 
 ALIASES: Final[Mapping[str, str]] = {
+    "baichuan": "llama",
+    "bailing_moe": "llama",
+    "bailing_moe_v2": "llama",
+    "chatglm": "llama",
+    "deepseek": "llama",
+    "exaone": "llama",
+    "internlm2": "llama",
     "kimi_k2": "deepseek_v3",
     "minimax_m3": "minimax_m3_vl_text",
     "mimo": "qwen2",

@@ -39,7 +39,8 @@ def attention_of(config: Config, hidden_size: int, layers: Sequence[Layer]) -> A
     needs = any(layer.mixer in ("full", "sliding", "both") for layer in layers) or not layers
     names = ("num_attention_heads", "n_head", "num_heads")
     heads = config.required(*names) if needs else (config.integer(*names) or 1)
-    kv_heads = config.integer("num_key_value_heads", "num_attention_groups", "multi_query_group_num") or heads
+    grouped = config.integer("num_key_value_heads", "num_attention_groups", "multi_query_group_num")
+    kv_heads = heads if config.get("multi_query_attention") is False else grouped or heads  # ChatGLM
     if heads % kv_heads and not config.has_fault("num_attention_heads"):
         config.fault("num_key_value_heads", f"is {kv_heads}, which does not divide the {heads} attention heads")
     is_latent = config.integer("kv_lora_rank") is not None
@@ -94,7 +95,7 @@ def _heads_by_layer(config: Config, layers: Sequence[Layer], heads: int) -> tupl
 
 def _head_dim(config: Config, hidden_size: int, heads: int, *, is_latent: bool) -> int:
     """Width of a key head: given, or both parts of an MLA key, or the hidden size spread over the heads."""
-    given = config.integer("head_dim", "attention_head_dim")
+    given = config.integer("head_dim", "attention_head_dim", "kv_channels")
     if is_latent:
         parts = (config.integer("qk_nope_head_dim") or 0) + (config.integer("qk_rope_head_dim") or 0)
         stated = config.integer("qk_head_dim")

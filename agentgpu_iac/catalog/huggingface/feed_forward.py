@@ -11,7 +11,7 @@ from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import ExtraWeights
 from agentgpu_iac.units import ceil_div, round_up
 
-_NO_GATE: Final = ("nemotron", "nemotron_h", "arcee", "apertus", "starcoder2")
+_NO_GATE: Final = ("nemotron", "nemotron_h", "arcee", "apertus", "starcoder2", "jais2", "gpt_neox", "phi")
 """Model types whose feed-forward has no gate: two matrices instead of three."""
 _BESIDE: Final = ("gemma4", "gemma4_text")
 """Types whose layers have a dense feed-forward beside the experts: a shared expert under another name."""
@@ -46,7 +46,9 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
     """Widths and counts, as far as the layers need them."""
     has_experts = experts is not None and any(layer.feed_forward == "experts" for layer in layers)
     expert_width = _expert_width(config) if experts else None
-    width = _adjusted(config) or config.integer("intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim")
+    width = _adjusted(config) or config.integer(
+        "intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim", "ffn_hidden_size"
+    )
     width = width or _same(config, "intermediate_size")
     if not experts and config.integer("shared_intermediate_size") and config.fields.get("num_local_experts") == 0:
         width = config.integer("shared_intermediate_size")  # Granite 4 without experts
@@ -110,19 +112,20 @@ def _shared_width(config: Config, expert_width: int | None) -> int | None:
     """Width of all shared experts of a layer together: stated, or by their number."""
     name = config.text("model_type")
     beside = ("intermediate_size",) if name in _BESIDE else ()
-    stated = config.integer(
-        "shared_expert_intermediate_size",
-        "moe_shared_expert_intermediate_size",
-        "shared_intermediate_size",
-        "share_expert_dim",
-        *beside,
-    )
     number = (
         config.integer("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
         or _same(config, "num_shared_expert")
         or (1 if name in _ALWAYS_SHARED else 0)
     )
-    return stated or (number * expert_width if expert_width and number else None)
+    together = config.integer(
+        "shared_expert_intermediate_size", "shared_intermediate_size", "share_expert_dim", *beside
+    )
+    of_one = config.integer(
+        "moe_shared_expert_intermediate_size"
+    )  # times their number: vLLM 0.32, nemotron_h, bailing_moe
+    if of_one and not together:
+        return of_one * (number or 1)
+    return together or (number * expert_width if expert_width and number else None)
 
 
 def extra_feed_forward(config: Config, hidden_size: int) -> list[ExtraWeights]:

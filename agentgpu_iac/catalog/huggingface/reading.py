@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -11,10 +12,11 @@ from agentgpu_iac.catalog.checkpoint import stored
 from agentgpu_iac.catalog.huggingface import architectures
 from agentgpu_iac.catalog.huggingface.attention import attention_of, extra_attention, index_of
 from agentgpu_iac.catalog.huggingface.blocks import blocks_of
-from agentgpu_iac.catalog.huggingface.context import longest_context
+from agentgpu_iac.catalog.huggingface.context import context_by_yarn, context_unasked, longest_context
 from agentgpu_iac.catalog.huggingface.feed_forward import experts_of, extra_feed_forward, feed_forward_of
 from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, Config, Json, is_list, is_object
 from agentgpu_iac.catalog.huggingface.layers import Layer, counts_of, layers_of
+from agentgpu_iac.catalog.huggingface.mistral import as_hugging_face, is_mistral_s_own, own_name
 from agentgpu_iac.catalog.huggingface.recurrent import NAMES, Recurrent, full_rank_gate, recurrent_of
 from agentgpu_iac.catalog.huggingface.residuals import say_residuals
 from agentgpu_iac.catalog.huggingface.tables import streams_of, tables_of
@@ -60,6 +62,8 @@ def model_from_config(
 ) -> Model:
     """Read the shape of a model from the content of its ``config.json``, and how its checkpoint is quantised.
 
+    Mistral's own ``params.json`` is read too; faults name its fields.
+
     Args:
         content: Content of the file.
         reference: What the user calls the model; it becomes the model's id, and the source of its facts and faults.
@@ -71,6 +75,15 @@ def model_from_config(
             describes an attention, a layer or a quantisation that cannot be accounted for.
     """
     parsed = _parsed(content, reference)
+    if is_mistral_s_own(parsed):
+        try:
+            return _model(as_hugging_face(parsed), reference, beside, pooling_text)
+        except BadInput as error:
+            raise BadInput(replace(fault, path=own_name(fault.path)) for fault in error.faults) from error
+    return _model(parsed, reference, beside, pooling_text)
+
+
+def _model(parsed: Json, reference: str, beside: bytes | str | None, pooling_text: bytes | str) -> Model:
     _refuse_other_kinds(parsed, reference)
     pooling_config = _parsed(pooling_text, reference) if pooling_text else {}
     if encoders.is_encoder(parsed):
@@ -95,7 +108,13 @@ def model_from_config(
         model = stored(model, facts, scheme, tuple(_as_stored(layer) for layer in layers), config.faults)
     if config.faults:
         raise _refusal(config, reference)
-    return model.model_copy(update={"unread": tuple(config.unclear)})
+    return model.model_copy(
+        update={
+            "unread": tuple(config.unclear),
+            "yarn_context_tokens": context_by_yarn(config),
+            "unasked_context_tokens": context_unasked(config),
+        }
+    )
 
 
 def _refusal(config: Config, reference: str) -> BadInput:
@@ -140,14 +159,20 @@ def _config(parsed: Json) -> Config:
     if len(chain) > 1 and stated == outer:
         kind = architectures.text_type_of(outer) or outer
     whole["model_type"] = kind
-    if isinstance(parsed.get("tie_word_embeddings"), bool):
-        whole["tie_word_embeddings"] = parsed["tie_word_embeddings"]
+    around = (tied for each in chain[:-1] if isinstance(tied := each.get("tie_word_embeddings"), bool))
+    if (tied := next(around, None)) is not None:  # the class around the text model has the output head
+        whole["tie_word_embeddings"] = tied
     defaults = {**architectures.defaults_of(kind), **architectures.text_changes_of(outer)}
     if len(chain) == 1:
         defaults = {name: value for name, value in defaults.items() if name not in _ALWAYS_STATED}
     towers, assumed = _towers(outer, parsed, whole)
     found = Config({**whole, **towers, **assumed}, defaults=defaults, assumed=frozenset(assumed))
     found.read.update((*TEXT_CONFIGS, "model_type"))
+    if len(chain) > 1 and outer and not (architectures.is_known(outer) or "thinker_config" in parsed):
+        found.unclear.append(
+            f"its model_type {outer!r} is not known: its text model is read as {kind!r}, its towers from their own parts of the "
+            "config, and what joins them is reckoned as others have it"
+        )
     if "thinker_config" in parsed:
         found.read.update(_SPEAKERS)
         found.unclear.append(
@@ -246,7 +271,7 @@ def _facts(config: Config, reference: str, *, is_quantised: bool) -> tuple[Model
             mamba=recurrent.mamba,
             first_mamba=recurrent.first_mamba,
             short_convolution=recurrent.short_convolution,
-            vocab_size=config.required("vocab_size"),
+            vocab_size=config.required("vocab_size", "padded_vocab_size"),
             max_context_tokens=longest_context(config),
             intermediate_size=blocks.width if blocks else feed.width,
             moe_intermediate_size=feed.expert_width if feed.experts else None,
@@ -293,10 +318,14 @@ def _tied_embeddings(config: Config) -> bool:
 def _tensor_precision(config: Config, *, is_quantised: bool) -> Precision | None:
     """Number format of the tensors that no quantisation touches; its file need not say it."""
     dtype = config.text("dtype", "torch_dtype")
-    if is_quantised:
+    if is_quantised or not dtype:
+        if not (is_quantised or dtype):
+            config.unclear.append(
+                "its config names no number format: taken as 16 bit, in which engines load a checkpoint of 32 bit too"
+            )
         return DTYPES.get(dtype, "bf16")
     if dtype not in DTYPES:
-        config.fault("torch_dtype", f"{dtype!r} is unknown" if dtype else "is missing")
+        config.fault("torch_dtype", f"{dtype!r} is unknown")
     return DTYPES.get(dtype)
 
 

@@ -14,7 +14,17 @@ SOUND: Final = ("audio_config", "audio_encoder_config", "speech_config", "audio_
 SECTIONS: Final = (*PICTURES, *SOUND)
 """Where the shape of a tower stands."""
 
-_GATED: Final = ("glm5_next_vision", "pixtral", "qwen2_5_vl", "gemma4_vision", "glm4v", "glm4v_moe", "glm4v_vision")
+_GATED: Final = (
+    "glm5_next_vision",
+    "pixtral",
+    "qwen2_5_vl",
+    "gemma4_vision",
+    "glm4v",
+    "glm4v_moe",
+    "glm4v_vision",
+    "glm_ocr",
+    "qwen2_5_omni_vision",
+)
 """Types whose feed-forward has a gate (by their beginning)."""
 _MERGES_BY_ITS_WIDTH: Final = ("glm4v",)
 """Types whose intermediate width is that of the merger, while the tower's own is the output width."""
@@ -77,6 +87,8 @@ def _pictures(config: Config, shape: Config, text: int) -> Tower | None:
     merger = wide
     if shape.text("model_type").startswith(_MERGES_BY_ITS_WIDTH):
         wide = shape.integer("out_hidden_size") or wide
+    if shape.text("model_type").startswith("glm_ocr"):
+        merger = (shape.integer("out_hidden_size") or wide) * (shape.integer("in_channels") or 3)
     if own := shape.integer("projection_intermediate_size"):
         merger = own
     body = layers * (attention + (3 if gated else 2) * hidden * wide)
@@ -148,10 +160,13 @@ def _projection(config: Config, shape: Config, hidden: int, text: int, merge: in
     if name.startswith("muse_glimmer"):
         config.read.add("out_hidden_size")
     config.read.update(("projector_hidden_size", "multimodal_projector_bias", "projector_hidden_act"))
-    if out:
-        merged = hidden * merge**2
+    aligned, merged = config.integer("alignment_intermediate_size"), hidden * merge**2
+    if aligned or out:
         mergers = 1 + len(shape.listed("deepstack_visual_indexes"))
-        return mergers * (merged**2 + merged * out)
+        by_merger = mergers * (merged**2 + merged * (out or 0))
+        return (
+            merged * aligned + aligned // 2 * text if aligned else by_merger
+        )  # Command A Vision: half of it is a gate
     if name.startswith("gemma"):
         return hidden * text
     if name.startswith("muse_glimmer"):  # merged patches through two matrices of a width of their own

@@ -348,6 +348,10 @@ class Model(Document):
     """Its engine is told to read text alone: no tower is run, and ``modules`` holds those that it loads none the less."""
     is_local: bool = False
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
+    yarn_context_tokens: Integer | None = None
+    """What YaRN stretches its context to, where its config states another length (``catalog.contexts``)."""
+    unasked_context_tokens: Integer | None = None
+    """The length that vLLM takes where none is asked for, if that is not the longest."""
 
     @property
     def keeps_kv(self) -> bool:

@@ -65,7 +65,8 @@ _WORDS: Final[tuple[tuple[tuple[str, ...], _Words], ...]] = (
     (("gemma4",), _Words(is_beside=True)),
     (("lfm2", "llama4", "jamba"), _Words(feed_forward=("feed_forward",), mixture=("feed_forward",))),
     (("phi3", "phi4"), _Words(feed_forward=("mlp",))),
-    (("qwen", "deepseek", "glm", "gpt_oss", "llama", "mistral", "gemma"), _Words(mixture=("mlp",))),
+    (("mistral", "mixtral"), _Words(attention=("self_attn", "attention"), mixture=("mlp", "block_sparse_moe"))),
+    (("qwen", "deepseek", "glm", "gpt_oss", "llama", "gemma"), _Words(mixture=("mlp",))),
 )
 """Families by the beginning of their model type; others may use any of the common words."""
 
@@ -85,6 +86,8 @@ TOWERS: Final = (
     "multi_modal_projector",
     "vit_large_projector",
     "patch_merge_mlp",
+    "patch_merger",
+    "vision_language_adapter",
     "vit",
 )
 """Where the towers for pictures and sound stand, and the projections behind them."""

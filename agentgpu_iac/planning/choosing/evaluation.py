@@ -460,6 +460,7 @@ class Evaluator:
                 draft=draft_of(agent, demand.draft),
                 lora_ranks=SIZING_PORTS[agent.engine].lora_slots(ranks, self._rules.facts.lora_ranks),
                 prefix_cached=self._rules.prefix_cache != "never",
+                engine=agent.engine,
             ),
             Contexts(
                 context_tokens=demand.context_tokens,
