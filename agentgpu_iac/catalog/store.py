@@ -13,6 +13,7 @@ from typing import TypeVar
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.checkpoint import stored_as_listed, with_repacks
 from agentgpu_iac.catalog.days import newest
+from agentgpu_iac.catalog.engine_cards import CardLimit
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
@@ -118,6 +119,7 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    card_limits: tuple[CardLimit, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
     quantisation_methods: tuple[QuantisationMethod, ...] = ()
     repacks: tuple[Repack, ...] = ()
@@ -496,6 +498,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        card_limits=rows.card_limits,
         shortcuts=tuple(sorted(rows.shortcuts, key=lambda row: row.id)),
         quantisation_methods=rows.quantisation_methods,
         repacks=rows.repacks,

@@ -34,6 +34,7 @@ from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
+from agentgpu_iac.sizing.parallelism import blocks_fault
 from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica
 from agentgpu_iac.sizing.searching import largest_within
@@ -221,6 +222,13 @@ class Evaluator:
         gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
         """One parallelism; where several replicas hold sessions of several agents, with the contexts that chance deals them."""
+        release, demand = self._rules.release, self._demand
+        fault = blocks_fault(
+            release.engine, release.version, demand.model, demand.precision, parallel.tensor, parallel.expert
+        )
+        if fault is not None:
+            message, need, at_most, unit = fault
+            return self._reject(accelerator, parallel, "parallelism", message, need=need, limit=at_most, unit=unit)
         result = self._evaluate_sizes(accelerator, parallel, nodes, gbps_between_nodes)
         evaluator = self
         while isinstance(result, Candidate) and result.peak_replicas > 1:
