@@ -70,5 +70,5 @@ def test_a_plan_says_which_size_would_do_and_takes_it_by_itself() -> None:
 
 
 def test_the_calculator_refuses_it_too() -> None:
-    question = {"model": "MiniMaxAI/MiniMax-M2", "accelerator": "h100-sxm", "tp": 8, "engine-version": "0.11.0"}
+    question = {"model": "MiniMaxAI/MiniMax-M2", "accelerator": "h100-sxm", "tp": 8, "engine-version": "0.11.2"}
     assert SIZE.answer(question, CATALOG)["rejection"]["constraint"] == "parallelism"

@@ -25,6 +25,7 @@ from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.choosing.speeds import speed_of
+from agentgpu_iac.planning.choosing.state_pages import cut_page, page_tokens
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.deployments import with_context_for
 from agentgpu_iac.planning.engines import PORTS
@@ -202,6 +203,8 @@ class Evaluator:
         For models that no single node of the kind holds.
         """
         results: list[Candidate | Rejection] = []
+        if set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
+            return results
         served = 0
         for nodes, sizes in parallelism_over_nodes(self._demand, accelerators_per_node):
             if nodes == served:
@@ -229,6 +232,12 @@ class Evaluator:
         if fault is not None:
             message, need, at_most, unit = fault
             return self._reject(accelerator, parallel, "parallelism", message, need=need, limit=at_most, unit=unit)
+        by_hand = demand.agent.overrides.max_num_batched_tokens
+        if by_hand and (cut := cut_page(demand, self._rules, accelerator, parallel, by_hand)):
+            message, need = cut
+            return self._reject(
+                accelerator, parallel, "batched-tokens", message, need=need, limit=by_hand, unit="tokens"
+            )
         result = self._evaluate_sizes(accelerator, parallel, nodes, gbps_between_nodes)
         evaluator = self
         while isinstance(result, Candidate) and result.peak_replicas > 1:
@@ -243,7 +252,7 @@ class Evaluator:
         self, accelerator: Accelerator, parallel: Sizes, nodes: int, gbps_between_nodes: float
     ) -> Candidate | Rejection:
         demand, groups = self._demand, self._groups(parallel)
-        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, groups)
+        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, parallel)
         terms = self._memory_terms(accelerator, parallel, batched)
         wanted = demand.agent.overrides.max_num_seqs or 1
         if demand.load is not None:
@@ -310,15 +319,17 @@ class Evaluator:
         """The attention groups of a replica of those sizes."""
         return Groups(count=parallel.attention_dp, choice=self._rules.group_choice)
 
-    def _batched_tokens(self, accelerator: Accelerator, groups: Groups) -> int:
+    def _batched_tokens(self, accelerator: Accelerator, parallel: Sizes) -> int:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
 
         A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
         prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two. With
-        speculative decoding a step has several tokens for each session, and the batch holds them too.
+        speculative decoding a step has several tokens for each session, and the batch holds them too. Never less than a page
+        that a recurrent state is kept at the end of: a step that ends before it keeps none.
         """
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
+        groups = self._groups(parallel)
         hit = self._hit_ratio(1, groups)
         prompt = max(longest_uncached_prompt_tokens(shape, hit) for shape in shapes(self._demand))
         prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
@@ -326,7 +337,8 @@ class Evaluator:
         if rows > 1:
             prompt = max(prompt, rows * groups.seats(self._demand.most_seats))
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
-        return min(wanted, memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as))
+        most = memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as)
+        return max(min(wanted, most), page_tokens(self._demand, self._rules, accelerator, parallel))
 
     def _tokens_of_a_step(self, accelerator: Accelerator) -> int:
         """The batch of a model that generates nothing: nobody's tokens wait for it, so that it is large on small cards too, and
@@ -403,7 +415,7 @@ class Evaluator:
             memory=terms,
             speed=engine,
             max_num_batched_tokens=batched,
-            computed_max_num_batched_tokens=self._batched_tokens(accelerator, groups),
+            computed_max_num_batched_tokens=self._batched_tokens(accelerator, parallel),
             most_sessions=most,
             most_generating=full.most_generating,
             max_num_seqs=seats,

@@ -1,0 +1,52 @@
+"""Pages at whose end an engine keeps recurrent states, so that another request may begin from there.
+
+A step that ends before a page does keeps no state; vLLM up to 0.20 does not start with such steps at all (``In Mamba cache
+align mode, block_size must be <= max_num_batched_tokens``: pull request 36734 is of 0.17.1; 0.23 has no such check).
+"""
+
+from __future__ import annotations
+
+from agentgpu_iac.catalog.model import Accelerator
+from agentgpu_iac.catalog.versions import at_least
+from agentgpu_iac.planning.choosing.parallelism import Sizes
+from agentgpu_iac.planning.choosing.rules import Rules
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.sizing.paging import PoolRequest, state_page_tokens
+
+_WHOLE_PAGES_UNTIL = "0.20.99"
+"""The last release known to refuse smaller steps is 0.20; what lies between that and 0.23 was not read."""
+
+
+def page_tokens(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes) -> int:
+    """Tokens of such a page; 0 where the engine keeps no states of prefixes, or is not known to keep them by pages."""
+    agent, release = demand.agent, rules.release
+    if release.engine != "vllm":
+        return 0
+    return state_page_tokens(
+        PoolRequest(
+            model=demand.model,
+            version=release.version,
+            kv_dtype=agent.kv_cache_dtype,
+            dtype_bytes=2,
+            tensor_parallel=sizes.tensor,
+            pipeline_parallel=sizes.pipeline,
+            max_model_len=demand.longest_context_tokens,
+            max_num_batched_tokens=0,
+            compute_capability=accelerator.compute_capability,
+            prefix_cached=rules.prefix_cache != "never",
+        )
+    )
+
+
+def cut_page(
+    demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes, batched: int
+) -> tuple[str, int] | None:
+    """Why steps of so few tokens are refused, with the tokens that they need; None where they are not."""
+    page = page_tokens(demand, rules, accelerator, sizes)
+    if batched >= page or at_least(rules.release.version, _WHOLE_PAGES_UNTIL):
+        return None
+    message = (
+        f"{rules.release.engine} {rules.release.version} keeps recurrent states of {demand.model.id} at the end of pages of "
+        f"{page:,} tokens, and does not start with steps of fewer: maxNumBatchedTokens is {batched:,}"
+    )
+    return message, page
