@@ -25,7 +25,7 @@ from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.choosing.speeds import speed_of
-from agentgpu_iac.planning.choosing.state_pages import cut_page, page_tokens
+from agentgpu_iac.planning.choosing.state_pages import cut_page, found_ratio, page_tokens
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.deployments import with_context_for
 from agentgpu_iac.planning.engines import PORTS
@@ -330,7 +330,7 @@ class Evaluator:
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
         groups = self._groups(parallel)
-        hit = self._hit_ratio(1, groups)
+        hit = self._hit_ratio(1, accelerator, parallel)
         prompt = max(longest_uncached_prompt_tokens(shape, hit) for shape in shapes(self._demand))
         prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
         rows = rows_per_step(self._demand.agent)
@@ -375,7 +375,7 @@ class Evaluator:
         demand, overrides, groups = self._demand, self._demand.agent.overrides, self._groups(parallel)
         replicas = 1
         for _ in range(_FIXED_POINT_ROUNDS):
-            hit = self._hit_ratio(replicas, groups)
+            hit = self._hit_ratio(replicas, accelerator, parallel)
             free = self._most_sessions_in_time(engine, hit, by_memory, groups)
             if free == 0:
                 return self._reject_latency(accelerator, parallel, engine, hit)
@@ -427,6 +427,7 @@ class Evaluator:
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
             prefix_cache=self._rules.prefix_cache,
+            state_page_tokens=page_tokens(demand, self._rules, accelerator, parallel),
             service=self._service(engine, hit, seats, groups)
             if demand.load is None
             else with_overrides(computed, demand),
@@ -498,11 +499,15 @@ class Evaluator:
             self._rules.release,
         )
 
-    def _hit_ratio(self, replicas: int, groups: Groups) -> float:
-        """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
+    def _hit_ratio(self, replicas: int, accelerator: Accelerator, parallel: Sizes) -> float:
+        """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance; and
+        what lies behind the last whole page of a recurrent state is not found.
+        """
         if self._rules.prefix_cache == "never":
             return 0.0
-        base = 1.0 if self._stated_hit_ratio is None else self._stated_hit_ratio
+        groups, base = self._groups(parallel), self._stated_hit_ratio
+        if base is None:
+            base = found_ratio(self._demand, page_tokens(self._demand, self._rules, accelerator, parallel))
         if self._away is not None:
             base *= self._away.prompts_ratio
         places = groups.count if groups.choice == "balanced" else 1

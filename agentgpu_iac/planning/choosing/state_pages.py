@@ -9,6 +9,7 @@ from __future__ import annotations
 from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.planning.choosing.parallelism import Sizes
+from agentgpu_iac.planning.choosing.requests import shapes
 from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing.paging import PoolRequest, state_page_tokens
@@ -36,6 +37,18 @@ def page_tokens(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: S
             prefix_cached=rules.prefix_cache != "never",
         )
     )
+
+
+def found_ratio(demand: Demand, page: int) -> float:
+    """Part of a session's own history that its last request finds: what lies behind the last whole page is read again.
+
+    Up to a page less one token is (vLLM 0.32.0: ``resolve_kv_cache_block_sizes``, where --prefix-match-unit is not set; issue
+    48401 has contexts below a page, of which nothing was ever found).
+    """
+    history = max((shape.longest_history_tokens - shape.shared_tokens for shape in shapes(demand)), default=0)
+    if page == 0 or history <= 0:
+        return 1.0
+    return max(0.0, 1.0 - (page - 1) / history)
 
 
 def cut_page(
