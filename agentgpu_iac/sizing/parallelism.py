@@ -54,7 +54,7 @@ def blocks_fault(
     if part % block == 0 or (model.experts and finer and (not version or at_least(version, finer)) and part % 32 == 0):
         return None
     what = "an expert" if model.experts else "the feed-forward layer"
-    whole = max(size for size in (1, 2, 4, 8, 16) if width % (size * block) == 0)
+    whole = max((size for size in (1, 2, 4, 8, 16) if width % (size * block) == 0), default=1)
     dealt = ", or deal the experts out whole (overrides.expertParallelSize)" if model.experts else ""
     message = (
         f"{model.id} is in FP8 with a scale for each block of {block} x {block}: tensor parallelism of {tensor_parallel} slices "

@@ -11,6 +11,7 @@ from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing import several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
+from agentgpu_iac.planning.choosing.impossible import impossible
 from agentgpu_iac.planning.choosing.memories import Contexts, terms_of
 from agentgpu_iac.planning.choosing.parallelism import (
     Sizes,
@@ -25,7 +26,7 @@ from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.choosing.speeds import speed_of
-from agentgpu_iac.planning.choosing.state_pages import cut_page, found_ratio, page_tokens
+from agentgpu_iac.planning.choosing.state_pages import found_ratio, page_tokens
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.deployments import with_context_for
 from agentgpu_iac.planning.engines import PORTS
@@ -35,7 +36,6 @@ from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
-from agentgpu_iac.sizing.parallelism import blocks_fault
 from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica
 from agentgpu_iac.sizing.searching import largest_within
@@ -225,19 +225,8 @@ class Evaluator:
         gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
         """One parallelism; where several replicas hold sessions of several agents, with the contexts that chance deals them."""
-        release, demand = self._rules.release, self._demand
-        fault = blocks_fault(
-            release.engine, release.version, demand.model, demand.precision, parallel.tensor, parallel.expert
-        )
-        if fault is not None:
-            message, need, at_most, unit = fault
-            return self._reject(accelerator, parallel, "parallelism", message, need=need, limit=at_most, unit=unit)
-        by_hand = demand.agent.overrides.max_num_batched_tokens
-        if by_hand and (cut := cut_page(demand, self._rules, accelerator, parallel, by_hand)):
-            message, need = cut
-            return self._reject(
-                accelerator, parallel, "batched-tokens", message, need=need, limit=by_hand, unit="tokens"
-            )
+        if refused := impossible(self._demand, self._rules, accelerator, parallel):
+            return refused
         result = self._evaluate_sizes(accelerator, parallel, nodes, gbps_between_nodes)
         evaluator = self
         while isinstance(result, Candidate) and result.peak_replicas > 1:
