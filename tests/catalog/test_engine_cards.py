@@ -1,4 +1,4 @@
-"""What an engine runs on some cards only: each row turns away a model of the catalog on one card, and not on another."""
+"""What an engine runs on some cards only: each row turns a model of the catalog away on one card, and not on another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ def test_every_row_turns_a_model_of_the_catalog_away_on_one_card_and_not_on_anot
     turned_away = {model for (model, _), holds in held.items() if holds}
     assert turned_away
     assert all(any(not held[model, card.id] for card in CATALOG.accelerators) for model in turned_away)
-    assert any(model not in turned_away for model, _ in held)
 
 
 @pytest.mark.parametrize(

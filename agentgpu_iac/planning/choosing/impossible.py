@@ -44,8 +44,8 @@ def _impossible(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: S
         if weights > has:
             message = (
                 f"vLLM {release.version} loads all weights in 16 bit before it makes {demand.precision} of them: "
-                f"{weights:.2f} GiB per accelerator, which has {has:.2f}; {_QUANTISES_LAYER_BY_LAYER_SINCE} and newer do it layer by layer, and a "
-                "published FP8 checkpoint needs nothing of it"
+                f"{weights:.2f} GiB per accelerator, which has {has:.2f}; {_QUANTISES_LAYER_BY_LAYER_SINCE} and newer do it "
+                "layer by layer, and a published FP8 checkpoint needs nothing of it"
             )
             yield sizes_rejection(demand, accelerator, sizes, "memory", message, need=weights, limit=has, unit="GiB")
 
