@@ -418,7 +418,7 @@ def _no_attention(
     """The card has no kernels for the model's attention and its cache."""
     engine, asked = question.engine, (question.engine_version or "").strip().removeprefix("v")
     version = asked if version_of(asked) else catalog.release(engine, None).version
-    message = lack_on_card(catalog.card_limits, engine, version, model, kv_dtype, accelerator)
+    message = lack_on_card(catalog.card_limits(engine), engine, version, model, kv_dtype, accelerator)
     if message is None:
         return None
     return CaseRejection(constraint="engine-feature", need=None, limit=None, unit="", message=message)

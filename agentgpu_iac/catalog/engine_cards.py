@@ -1,4 +1,4 @@
-"""What an engine runs on some cards only, whatever its binaries hold code for: rows of ``data/engine_cards.json``.
+"""What an engine runs on some cards only, whatever its binaries hold code for: ``cards`` of ``data/engines``.
 
 An engine chooses the kernels of attention by the card, by the shape of attention and by the number format of the cache.
 Where none takes all three it ends at start, after the weights are there.
@@ -7,21 +7,23 @@ Where none takes all three it ends at start, after the weights are there.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
-from agentgpu_iac.catalog.engine_facts import Capability
+from pydantic import Field
+
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.model.scalars import Count, ReadOn, Sources
 from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import ENGINE_TITLES, Engine, KvCacheDtype
 
+Capability = Annotated[str, Field(pattern=r"^\d+\.\d+$")]
+"""A compute capability of NVIDIA's."""
+
 
 class CardLimit(Document):
     """Something that an engine does not run on some cards."""
 
-    engine: Engine
-    """Which engine."""
     id: str
     """Name of the row."""
     what: str
@@ -87,7 +89,7 @@ def lack_on_card(
     """Why a model with such a cache is refused on a card, in a sentence; None where nothing is known to forbid it."""
     capability = accelerator.compute_capability
     for row in rows:
-        if row.engine == engine and row.holds(version, model, kv_cache_dtype, capability):
+        if row.holds(version, model, kv_cache_dtype, capability):
             return (
                 f"{ENGINE_TITLES[engine]} {version} has no kernels for {row.what} ({model.id}) on {accelerator.name} (compute "
                 f"capability {capability}) and ends at start: {row.instead}"

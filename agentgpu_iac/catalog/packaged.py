@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from agentgpu_iac.catalog.engine_cards import CardLimit
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.model import (
@@ -72,7 +71,6 @@ class Rows:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
-    card_limits: tuple[CardLimit, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
     quantisation_methods: tuple[QuantisationMethod, ...] = ()
     repacks: tuple[Repack, ...] = ()
@@ -99,7 +97,6 @@ FILES = (
     "accelerators.json",
     "charges.json",
     "cluster_pods.json",
-    "engine_cards.json",
     "engine_host_memory.json",
     "engine_limits.json",
     "engine_metrics.json",
@@ -165,7 +162,6 @@ def rows_in(folder: Traversable) -> Rows:
         engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
         gates=_json_rows(content["gates.json"], Gate),
         engine_options=_json_rows(content["engine_options.json"], EngineOption),
-        card_limits=_json_rows(content["engine_cards.json"], CardLimit),
         shortcuts=_json_rows(content["shortcuts.json"], Shortcut),
         quantisation_methods=_json_rows(content["quantisation_methods.json"], QuantisationMethod),
         repacks=_json_rows(content["repacks.json"], Repack),

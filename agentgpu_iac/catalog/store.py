@@ -119,7 +119,6 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
-    card_limits: tuple[CardLimit, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
     quantisation_methods: tuple[QuantisationMethod, ...] = ()
     repacks: tuple[Repack, ...] = ()
@@ -307,6 +306,10 @@ class Catalog:
         if version is None or version_of(version) is None:
             return known[-1]
         return _in_force(known, version)
+
+    def card_limits(self, engine: Engine) -> tuple[CardLimit, ...]:
+        """What an engine does not run on some cards; each says for itself in which versions."""
+        return tuple(limit for row in self.engine_facts if row.engine == engine for limit in row.cards)
 
     def engine_parsers(self, engine: Engine, version: str) -> EngineParsers | None:
         """The parsers of an engine in a version: the newest row that is not newer, or the oldest; None without a row."""
@@ -498,7 +501,6 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
-        card_limits=rows.card_limits,
         shortcuts=tuple(sorted(rows.shortcuts, key=lambda row: row.id)),
         quantisation_methods=rows.quantisation_methods,
         repacks=rows.repacks,

@@ -137,7 +137,6 @@ def test_rows_are_sorted(name):
     orders = {
         **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
-        "engine_cards.json": lambda row: (row["engine"], row["id"]),
         "engine_host_memory.json": by_version,
         "engine_limits.json": lambda row: (row["engine"], [int(p) for p in row["version"].split(".")], row["setting"]),
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),

@@ -16,7 +16,7 @@ def answered(model: str, accelerator: str, **more: object) -> dict[str, object]:
     return SIZE.answer(question, CATALOG).get("rejection", {})
 
 
-@pytest.mark.parametrize("row", CATALOG.card_limits, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", CATALOG.card_limits("vllm"), ids=lambda row: row.id)
 def test_every_row_turns_a_model_of_the_catalog_away_on_one_card_and_not_on_another(row: CardLimit) -> None:
     version, dtype = row.last_version or "0.33.0", row.kv_cache_dtype or "auto"
     held = {
@@ -70,5 +70,5 @@ def test_sparse_attention_needs_hopper_or_newer(model: str, card: str) -> None:
 
 def test_sparse_attention_came_to_workstation_blackwell_with_a_release() -> None:
     model, card = CATALOG.model("deepseek-ai/DeepSeek-V3.2"), CATALOG.accelerator("rtx-pro-6000-blackwell-server")
-    assert lack_on_card(CATALOG.card_limits, "vllm", "0.13.0", model, "auto", card)
-    assert lack_on_card(CATALOG.card_limits, "vllm", "0.33.0", model, "auto", card) is None
+    assert lack_on_card(CATALOG.card_limits("vllm"), "vllm", "0.13.0", model, "auto", card)
+    assert lack_on_card(CATALOG.card_limits("vllm"), "vllm", "0.33.0", model, "auto", card) is None

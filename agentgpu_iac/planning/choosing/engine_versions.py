@@ -51,7 +51,7 @@ def barred(demand: Demand, accelerator: Accelerator, release: EngineRelease, cat
     if lack := lack_of_code(catalog.engine_versions, engine, version, accelerator):
         return _refused(demand, lack).model_copy(update={"accelerator": accelerator.id})
     kv_dtype = demand.agent.kv_cache_dtype
-    message = lack_on_card(catalog.card_limits, engine, version, demand.model, kv_dtype, accelerator)
+    message = lack_on_card(catalog.card_limits(engine), engine, version, demand.model, kv_dtype, accelerator)
     if message is None:
         return None
     found = demand_rejection(demand, None, "engine-feature", message)

@@ -14,11 +14,10 @@ from agentgpu_iac.planning.choosing.state_pages import cut_page
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import quantises_at_load
 from agentgpu_iac.sizing.capacity import capacity
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.parallelism import blocks_fault
 from agentgpu_iac.sizing.weights import weights_gib_per_accelerator
-
-_QUANTISES_LAYER_BY_LAYER_SINCE = "0.14"
-"""First vLLM known not to hold all weights in 16 bit while it makes FP8 of them: pull request 31914 (merged in January 2026)."""
+from agentgpu_iac.spec.vocabulary import ENGINE_TITLES
 
 
 def impossible(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes) -> Rejection | None:
@@ -38,17 +37,14 @@ def _impossible(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: S
         yield sizes_rejection(
             demand, accelerator, sizes, "batched-tokens", message, need=page, limit=by_hand, unit="tokens"
         )
-    if quantises_at_load(model, demand.precision) and _loads_all_first(rules):
+    since = SIZING_PORTS[release.engine].quantises_by_layers_since
+    if since and quantises_at_load(model, demand.precision) and before(release.version, since):
         weights = weights_gib_per_accelerator(model, model.native_precision, sizes.tensor, sizes.pipeline)
         has = capacity(accelerator).capacity_gib
         if weights > has:
             message = (
-                f"vLLM {release.version} loads all weights in 16 bit before it makes {demand.precision} of them: "
-                f"{weights:.2f} GiB per accelerator, which has {has:.2f}; {_QUANTISES_LAYER_BY_LAYER_SINCE} and newer do it "
+                f"{ENGINE_TITLES[release.engine]} {release.version} loads all weights in 16 bit before it makes "
+                f"{demand.precision} of them: {weights:.2f} GiB per accelerator, which has {has:.2f}; {since} and newer do it "
                 "layer by layer, and a published FP8 checkpoint needs nothing of it"
             )
             yield sizes_rejection(demand, accelerator, sizes, "memory", message, need=weights, limit=has, unit="GiB")
-
-
-def _loads_all_first(rules: Rules) -> bool:
-    return rules.release.engine == "vllm" and before(rules.release.version, _QUANTISES_LAYER_BY_LAYER_SINCE)

@@ -12,16 +12,15 @@ from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.requests import shapes
 from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.paging import PoolRequest, state_page_tokens
-
-_WHOLE_PAGES_UNTIL = "0.20.99"
-"""The last release known to refuse smaller steps is 0.20; what lies between that and 0.23 was not read."""
+from agentgpu_iac.spec.vocabulary import ENGINE_TITLES
 
 
 def page_tokens(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes) -> int:
     """Tokens of such a page; 0 where the engine keeps no states of prefixes, or is not known to keep them by pages."""
     agent, release = demand.agent, rules.release
-    if release.engine != "vllm":
+    if not SIZING_PORTS[release.engine].keeps_states_by_pages:
         return 0
     return state_page_tokens(
         PoolRequest(
@@ -55,11 +54,12 @@ def cut_page(
     demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes, batched: int
 ) -> tuple[str, int] | None:
     """Why steps of so few tokens are refused, with the tokens that they need; None where they are not."""
-    page = page_tokens(demand, rules, accelerator, sizes)
-    if batched >= page or at_least(rules.release.version, _WHOLE_PAGES_UNTIL):
+    page, release = page_tokens(demand, rules, accelerator, sizes), rules.release
+    until = SIZING_PORTS[release.engine].starts_with_whole_pages_until
+    if batched >= page or until is None or not at_least(until, release.version):
         return None
     message = (
-        f"{rules.release.engine} {rules.release.version} keeps recurrent states of {demand.model.id} at the end of pages of "
+        f"{ENGINE_TITLES[release.engine]} {release.version} keeps recurrent states of {demand.model.id} at the end of pages of "
         f"{page:,} tokens, and does not start with steps of fewer: maxNumBatchedTokens is {batched:,}"
     )
     return message, page
