@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.model import Model, ModuleKind
 from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.weights import block_side
@@ -42,7 +42,8 @@ def blocks_fault(
     (``validate_fp8_block_shape_moe`` and ``validate_fp8_block_shape`` of vLLM 0.32.0; issues 25292, 54178). Experts that are
     dealt out whole are not sliced. A version that is not named is the newest.
     """
-    port, kind = SIZING_PORTS[engine], "routed_experts" if model.experts else "feed_forward"
+    port = SIZING_PORTS[engine]
+    kind: ModuleKind = "routed_experts" if model.experts else "feed_forward"
     block = block_side(model, precision, kind)
     if block is None or not port.slices_whole_blocks or tensor_parallel == 1 or expert_parallel > 1:
         return None
