@@ -55,3 +55,12 @@ def test_an_old_release_has_no_8_bit_cache_before_ada() -> None:
 @pytest.mark.parametrize("model", [model for model in CATALOG.models if "Nemotron-3" in model.id], ids=lambda m: m.id)
 def test_one_family_has_one_reasoning_parser(model) -> None:
     assert model.reasoning_parser == "nemotron_v3"
+
+
+@pytest.mark.parametrize("version", ["0.15.0", "0.33.0"])
+def test_a_model_without_a_chat_template_is_read_by_a_tokenizer_of_its_own(version: str) -> None:
+    args = planned("deepseek-ai/DeepSeek-V3.2", "h200-sxm", f"engineVersion: {version}").workloads[0].engine.args
+    assert args[args.index("--tokenizer-mode") + 1] == "deepseek_v32"
+    assert (
+        "--tokenizer-mode" not in planned("Qwen/Qwen3-8B", "l40s", f"engineVersion: {version}").workloads[0].engine.args
+    )

@@ -63,6 +63,10 @@ _NOT_IN_FP16 = ("gemma2", "gemma3", "gemma3_text", "glm4")
 """Model types that --dtype float16 ends at start (0.32.0: config/model.py, _FLOAT16_NOT_SUPPORTED_MODELS)."""
 _TAKES_NO_ADAPTERS = ("gemma3n", "kimi_linear", "ling3", "mimo_v2", "mimo_v2_flash", "minimax_m3", "step3p5", "step3p7")
 """Model types whose class takes no LoRA adapters (0.32.0: no SupportsLoRA; it ends with "does not support LoRA yet")."""
+_TOKENIZER_MODES_SINCE = "0.13"
+_TOKENIZER_MODES = {"deepseek_v32": "deepseek_v32"}
+"""Tool-call parser of the model -> what reads its chats where its files hold no template: DeepSeek V3.2 (vLLM's recipe; releases
+that do not choose it by themselves, as 0.32.0 does, answer every chat with HTTP 400). The mode came with the parser."""
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
 
@@ -160,6 +164,9 @@ def _group_args(settings: EngineSettings) -> list[str]:
 def _chat_args(settings: EngineSettings) -> list[str]:
     """How chats are read and written: parsers, and what the template is told where a request does not say."""
     args: list[str] = []
+    mode = _TOKENIZER_MODES.get(settings.model.tool_call_parser or "")
+    if mode is not None and at_least(settings.version, _TOKENIZER_MODES_SINCE):
+        args += ["--tokenizer-mode", mode]
     if parser := settings.tool_parser:
         args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
     if parser := settings.reasoning_parser:
