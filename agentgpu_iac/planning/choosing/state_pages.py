@@ -20,7 +20,7 @@ from agentgpu_iac.spec.vocabulary import ENGINE_TITLES
 def page_tokens(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes) -> int:
     """Tokens of such a page; 0 where the engine keeps no states of prefixes, or is not known to keep them by pages."""
     agent, release = demand.agent, rules.release
-    if not SIZING_PORTS[release.engine].keeps_states_by_pages:
+    if not demand.model.layers.recurrent or not SIZING_PORTS[release.engine].keeps_states_by_pages:
         return 0
     return state_page_tokens(
         PoolRequest(
