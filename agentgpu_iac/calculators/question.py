@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from agentgpu_iac.catalog.checkpoint import cache_dtype, lack_of_method
 from agentgpu_iac.catalog.contexts import as_read_by, said_of_yarn
+from agentgpu_iac.catalog.engine_cards import lack_on_card
 from agentgpu_iac.catalog.engine_versions import lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.prefix_cache import PrefixCache, prefix_cache
@@ -24,7 +25,7 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.paging import refuses_seats_beyond_pages
-from agentgpu_iac.sizing.parallelism import expert_parallel_fault, tensor_parallel_is_legal
+from agentgpu_iac.sizing.parallelism import blocks_fault, expert_parallel_fault, tensor_parallel_is_legal
 from agentgpu_iac.sizing.repacks import assumed_repack
 from agentgpu_iac.sizing.weights import is_assumed
 from agentgpu_iac.spec.document import Document
@@ -248,7 +249,8 @@ def resolved(question: Question, catalog: Catalog) -> Case:
         or _too_old(question, model, precision, accelerator, catalog)
         or _too_long(question, model)
         or next(_bad_parallelism(question, model, spread), None)
-        or (_no_kernels(accelerator, precision) if execution is None else None),
+        or (_no_kernels(accelerator, precision) if execution is None else None)
+        or _no_attention(question, model, kv_dtype, accelerator, catalog),
         version_is_known=port.logs_compared and _is_known(asked, known[-1]),
         prefix_cache=prefix_cache(engine, version or release.version, model, catalog),
         warnings=tuple(warnings),
@@ -385,6 +387,10 @@ def _bad_parallelism(question: Question, model: Model, spread: Layout) -> Iterat
         yield _impossible(message, cards, question.count, "accelerators")
     if fault := expert_parallel_fault(question.engine, model, spread.accelerators, experts, tensor * groups):
         yield _impossible(*fault)
+    version = (question.engine_version or "").strip().removeprefix("v")
+    precision = question.precision or model.native_precision
+    if fault := blocks_fault(question.engine, version, model, precision, spread.tensor_parallel, spread.expert_groups):
+        yield _impossible(*fault)
 
 
 def _impossible(message: str, need: float, limit: float | None, unit: str) -> CaseRejection:
@@ -407,6 +413,18 @@ def too_fast(rate: float, most: float, message: str) -> CaseRejection:
 def _no_kernels(accelerator: Accelerator, precision: Precision) -> CaseRejection:
     message = f"{accelerator.name} has no kernels for {precision} weights"
     return CaseRejection(constraint="precision", need=None, limit=None, unit="", message=message)
+
+
+def _no_attention(
+    question: Question, model: Model, kv_dtype: KvCacheDtype, accelerator: Accelerator, catalog: Catalog
+) -> CaseRejection | None:
+    """The card has no kernels for the model's attention and its cache."""
+    engine, asked = question.engine, (question.engine_version or "").strip().removeprefix("v")
+    version = asked if version_of(asked) else catalog.release(engine, None).version
+    message = lack_on_card(catalog.card_limits(engine), engine, version, model, kv_dtype, accelerator)
+    if message is None:
+        return None
+    return CaseRejection(constraint="engine-feature", need=None, limit=None, unit="", message=message)
 
 
 def without_assumed_tower(question: Question, config: memory.EngineConfig) -> memory.EngineConfig | None:

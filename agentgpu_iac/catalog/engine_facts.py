@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
+from agentgpu_iac.catalog.engine_cards import Capability, CardLimit
 from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.catalog.model.scalars import Sources
 from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
-Capability = Annotated[str, Field(pattern=r"^\d+\.\d+$")]
 Execution = Literal["native", "weight-only"]
 """How weights of a precision are run: as the format is meant to be, or, on a card without units for it, unpacked to 16
 bit as they are read."""
@@ -54,6 +52,8 @@ class EngineFacts(Document):
     """Which precisions of weights it runs, where and how. What is in no row is refused."""
     lora_ranks: tuple[int, ...] = ()
     """Ranks that its flag for the widest LoRA adapter accepts; empty: any."""
+    cards: tuple[CardLimit, ...] = ()
+    """What it does not run on some cards, in this and every other version unless it says until which."""
     sources: Sources
     """Where the facts are from."""
     read: str

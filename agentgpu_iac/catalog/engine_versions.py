@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agentgpu_iac.catalog.engine_facts import Capability
+from agentgpu_iac.catalog.engine_cards import Capability
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.model.scalars import ReadOn, Sources
 from agentgpu_iac.catalog.versions import at_least, order

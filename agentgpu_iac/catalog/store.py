@@ -13,6 +13,7 @@ from typing import TypeVar
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.checkpoint import stored_as_listed, with_repacks
 from agentgpu_iac.catalog.days import newest
+from agentgpu_iac.catalog.engine_cards import CardLimit
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
@@ -307,6 +308,10 @@ class Catalog:
         if version is None or version_of(version) is None:
             return known[-1]
         return _in_force(known, version)
+
+    def card_limits(self, engine: Engine) -> tuple[CardLimit, ...]:
+        """What an engine does not run on some cards; each says for itself in which versions."""
+        return tuple(limit for row in self.engine_facts if row.engine == engine for limit in row.cards)
 
     def engine_parsers(self, engine: Engine, version: str) -> EngineParsers | None:
         """The parsers of an engine in a version: the newest row that is not newer, or the oldest; None without a row."""

@@ -331,8 +331,8 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "set `conversation.reasoningTokensPerTurn`, or add a row `thinking` to a catalog overlay",
     ),
     "hybrid-not-cached": Meaning(
-        "the engine keeps no prefixes of a model with recurrent layers in this version, so every prompt is read whole",
-        "leave `engineVersion` out, or name a newer one",
+        "the engine keeps no prefixes of a model with recurrent layers, or by large pages: what is read again",
+        "leave `engineVersion` out, or measure and state `conversation.prefixHitRatio`",
     ),
     "no-reasoning-parser": Meaning(
         "the engine has no counterpart of the model's reasoning parser",

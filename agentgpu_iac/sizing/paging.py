@@ -184,6 +184,12 @@ def session_bytes(request: PoolRequest, tokens: int) -> float:
     return float(_pages(request, layout, tokens, 1) * layout.group_page_bytes)
 
 
+def state_page_tokens(request: PoolRequest) -> int:
+    """Tokens of a page at whose end recurrent states are kept for other requests; 0 where none are kept so."""
+    layout = _layout(request) if request.model.layers.recurrent else None
+    return 0 if layout is None or layout.states != "align" else layout.block_tokens
+
+
 def page_bytes(request: PoolRequest) -> int:
     """One page of all layers of a group: what the pool is divided into."""
     return _layout(request).group_page_bytes

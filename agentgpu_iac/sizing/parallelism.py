@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.model import Model, ModuleKind
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.spec.vocabulary import Engine
+from agentgpu_iac.sizing.weights import block_side
+from agentgpu_iac.spec.vocabulary import Engine, Precision
 
 Fault = tuple[str, float, float | None, Literal["accelerators", "experts", "groups", "parts"]]
 """What is impossible: the sentence, what it needs, what there is, and their unit."""
@@ -29,6 +31,38 @@ def attention_groups_fault(model: Model, attention_groups: int) -> Fault | None:
         "replicas, each with all weights, so leave attentionDataParallelSize out and let the plan count replicas"
     )
     return message, attention_groups, 1, "groups"
+
+
+def blocks_fault(
+    engine: Engine, version: str, model: Model, precision: Precision, tensor_parallel: int, expert_parallel: int
+) -> Fault | None:
+    """Why a checkpoint in FP8 with a scale for each block of weights is not sliced so, if it is not.
+
+    A rank's slice of a feed-forward layer must be whole blocks, else the engine ends while it loads
+    (``validate_fp8_block_shape_moe`` and ``validate_fp8_block_shape`` of vLLM 0.32.0; issues 25292, 54178). Experts that are
+    dealt out whole are not sliced. A version that is not named is the newest.
+    """
+    port = SIZING_PORTS[engine]
+    kind: ModuleKind = "routed_experts" if model.experts else "feed_forward"
+    block = block_side(model, precision, kind)
+    if block is None or not port.slices_whole_blocks or tensor_parallel == 1 or expert_parallel > 1:
+        return None
+    width = (model.moe_intermediate_size or 0) if model.experts else model.intermediate_size
+    if width == 0 or width % tensor_parallel:
+        return None
+    part = width // tensor_parallel
+    finer = port.refines_blocks_since
+    if part % block == 0 or (model.experts and finer and (not version or at_least(version, finer)) and part % 32 == 0):
+        return None
+    what = "an expert" if model.experts else "the feed-forward layer"
+    whole = max((size for size in (1, 2, 4, 8, 16) if width % (size * block) == 0), default=1)
+    dealt = ", or deal the experts out whole (overrides.expertParallelSize)" if model.experts else ""
+    message = (
+        f"{model.id} is in FP8 with a scale for each block of {block} x {block}: tensor parallelism of {tensor_parallel} slices "
+        f"{what}, {width:,} wide, into {part:,}, which are no whole blocks, and the engine ends while it loads; "
+        f"{whole} at most does{dealt}"
+    )
+    return message, tensor_parallel, whole, "accelerators"
 
 
 def expert_parallel_fault(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 from agentgpu_iac.catalog.formats import left_in_16_bit
 from agentgpu_iac.catalog.model import Model, Module, ModuleKind
-from agentgpu_iac.catalog.quantisation.formats import PLAIN, SIXTEEN_BIT
+from agentgpu_iac.catalog.quantisation.formats import FP8_SCALE_BITS, MICROSCALE_GROUP, PLAIN, SIXTEEN_BIT
 from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import ceil_div, gib, round_up
@@ -54,6 +54,8 @@ _FP32_CHECKPOINT_RATIO = 1.6
 _FP8_UNIT_CAPABILITY = "8.9"
 """First compute capability with FP8 units; older cards unpack FP8 weights in Marlin kernels."""
 _BLOCK_SCALED_TYPES = ("qwen3", "deepseek", "kimi", "glm", "minimax")
+_BLOCK_SIDE = 128
+"""Of the blocks of DeepSeek's files and of those that follow them, where no file says another."""
 _MARLIN_SCALE_BITS = 16 / 128
 """Marlin spreads the block scales (one for 128 x 128) over rows: one 16-bit scale for 128 weights. Qwen3.5-35B in FP8 is
 34.6 GiB on A100 by this rule, 34.1 without, 34.71 logged. Applies to parts whose file says blocks, and to types that are
@@ -328,6 +330,15 @@ def lora_slot_gib(model: Model, rank: int) -> float:
     """
     width = 8 * model.hidden_size + 3 * (model.hidden_size + model.intermediate_size)
     return gib(layer_count(model) * rank * width * 2)
+
+
+def block_side(model: Model, precision: Precision, kind: ModuleKind) -> int | None:
+    """Side of the blocks of weights that share a scale, in the model's own FP8 checkpoint; None where there are none."""
+    own = next((part for part in model.modules if part.kind == kind and part.precision == "fp8"), None)
+    if precision != model.native_precision or own is None or not _is_block_scaled(model, own):
+        return None
+    side = _BLOCK_SIDE if own.bits is None else round(sqrt(FP8_SCALE_BITS / (own.bits - PLAIN["fp8"])))
+    return side if side >= MICROSCALE_GROUP else None  # else a scale is of a few weights of one row: OCP's formats
 
 
 def _is_block_scaled(model: Model, part: Module) -> bool:

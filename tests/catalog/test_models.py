@@ -188,7 +188,7 @@ def test_an_unknown_vocabulary_is_assumed_and_said():
 def test_parsers_are_those_that_vllm_has():
     assert MODELS["Qwen/Qwen3-14B"].tool_call_parser == "hermes"
     assert MODELS["nvidia/NVIDIA-Nemotron-Nano-9B-v2"].tool_call_parser is None
-    assert MODELS["nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"].reasoning_parser is None
+    assert MODELS["nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"].reasoning_parser == "nemotron_v3"
 
 
 @pytest.mark.parametrize("field", ["layers", "hidden_size", "kv_heads", "head_dim", "params_total", "native_precision"])

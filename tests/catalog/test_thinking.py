@@ -18,7 +18,6 @@ WITHOUT_PARSER = {
     "HuggingFaceTB/SmolLM3-3B",
     "NousResearch/Hermes-4-70B",
     "nvidia/Llama-3_3-Nemotron-Super-49B-v1",
-    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
     "nvidia/NVIDIA-Nemotron-Nano-9B-v2",
 }
 """Models that think and for which no parser of vLLM is known; the plan warns where they do."""

@@ -57,6 +57,7 @@ INFORMATIONAL = {
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
     ("ClusterPod", "date"): "when the sources were read: says how old the row is",
     ("EngineLimit", "tried"): "how its meaning was tried: says how sure the row is",
+    ("CardLimit", "id"): "the row's name, for people and tests",
     ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
     (
         "ExpertKernel",
@@ -123,6 +124,7 @@ ASKED = (
     {"model": str(CONFIGS / "br-33.json"), "accelerator": "b200-sxm", "engine-version": "0.16.0"},
     {"model": str(CONFIGS / "br-36.json"), "accelerator": "b200-sxm", "tp": 8, "engine-version": "0.32.0"},
     {"model": str(CONFIGS / "br-67.json"), "accelerator": "l40s", "max-model-len": 131_072},
+    {"model": "google/gemma-3-12b-it", "accelerator": "a100-80gb-sxm", "kv-cache-dtype": "fp8"},
 )
 LOCAL = ("br-36.json", "br-24.json", "br-28.json", "br-29.json")
 """Configs that between them have every kind of layer that no model of the catalog has."""

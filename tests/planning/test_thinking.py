@@ -293,10 +293,10 @@ spec:
 
 
 def test_a_hybrid_model_of_the_catalog_on_an_engine_that_caches_only_when_told() -> None:
-    """Field case br-51: a hit ratio of 1 needs the flag; without it every prompt is read whole, in 3,262 ms."""
+    """Field case br-51: a hit ratio needs the flag; without it every prompt is read whole, in 3,262 ms."""
     one = workload(make_plan(load_text(BR_51, "stack.yaml"), load_catalog()))
     assert "--enable-prefix-caching" in flags(one)
-    assert one.routing.prefix_hit_ratio == 1
+    assert one.routing.prefix_hit_ratio > 0.9
     assert told(one) == OFF
 
 
@@ -337,13 +337,13 @@ class TestHybridPrefixes:
     LONG: ClassVar = {"turns": 10, "inputTokensPerTurn": 2000}
 
     @pytest.mark.parametrize(
-        ("version", "flag", "ratio"), [("0.33.0", False, 1.0), ("0.22.0", True, 1.0), ("0.11.0", False, 0.0)]
+        ("version", "flag", "is_kept"), [("0.33.0", False, True), ("0.22.0", True, True), ("0.11.0", False, False)]
     )
-    def test_the_hit_ratio_is_one_that_the_engine_is_asked_for(self, version: str, flag: bool, ratio: float) -> None:
+    def test_a_hit_ratio_is_one_that_the_engine_is_asked_for(self, version: str, flag: bool, is_kept: bool) -> None:
         found = planned("hybrid", engineVersion=version, conversation=self.LONG)
         one = workload(found)
-        assert ("--enable-prefix-caching" in flags(one), one.routing.prefix_hit_ratio) == (flag, ratio)
-        assert ("hybrid-not-cached" in codes(found)) is (ratio == 0)
+        assert ("--enable-prefix-caching" in flags(one), one.routing.prefix_hit_ratio > 0.9) == (flag, is_kept)
+        assert ("hybrid-not-cached" in codes(found)) is not is_kept
 
     def test_a_stated_ratio_does_not_make_a_cache(self) -> None:
         found = planned("hybrid", engineVersion="0.11.0", conversation={**self.LONG, "prefixHitRatio": 0.9})

@@ -13,7 +13,7 @@ SIXTEEN_BIT: Final[frozenset[Precision]] = frozenset({"bf16", "fp16"})
 
 _SCALE_BITS: Final = 16
 """Scales of integer weights are kept in the model's own 16 bit (compressed-tensors, GPTQ, AWQ)."""
-_FP8_SCALE_BITS: Final = 32
+FP8_SCALE_BITS: Final = 32
 """Scales of blocks of FP8 weights, ``weight_scale_inv`` in DeepSeek's files."""
 _MICROSCALE_BITS: Final = 8
 """A scale of OCP microscaling formats, and of NVFP4's groups."""
@@ -70,7 +70,7 @@ def integers(bits: int, group_size: int, *, zero_points: bool) -> Format:
 
 def fp8(block: tuple[int, int] | None = None) -> Format:
     """FP8, with a scale for a tensor or a channel, or for each block."""
-    return Format(precision="fp8", bits=8.0 + (_FP8_SCALE_BITS / (block[0] * block[1]) if block else 0.0))
+    return Format(precision="fp8", bits=8.0 + (FP8_SCALE_BITS / (block[0] * block[1]) if block else 0.0))
 
 
 def nvfp4(group_size: int = NVFP4_GROUP) -> Format:

@@ -9,6 +9,7 @@ from agentgpu_iac.plan import RolloutOutages, Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.state_pages import found_ratio
 from agentgpu_iac.planning.choosing.tiers import seats_in_time, sessions_before_ready
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.targets import target_of
@@ -155,11 +156,24 @@ def not_in_cache(baseline: Workload) -> Warning | None:
     )
 
 
+_MOST_IS_FOUND = 0.75
+"""Pages that leave a session more of its history than this are not worth a sentence."""
+
+
 def never_in_cache(candidate: Candidate, baseline: Workload) -> Warning | None:
-    """An engine that keeps no context between requests reads every prompt whole."""
+    """An engine that keeps no context between requests reads every prompt whole; one that keeps it by pages a part of it."""
+    stated, page = candidate.demand.stated_prefix_hit_ratio, candidate.state_page_tokens
+    found = found_ratio(candidate.demand, page)
+    if candidate.prefix_cache != "never" and stated is None and found < _MOST_IS_FOUND:
+        return warning(
+            "hybrid-not-cached",
+            f"{PORTS[baseline.engine.name].title} {baseline.engine.version} keeps prefixes of {candidate.demand.model.id}, which "
+            f"has recurrent layers, in pages of {page:,} tokens: up to one is read again with each request, so that {found:.2f} "
+            "of a session's history is counted as found",
+            baseline.agent,
+        )
     if candidate.prefix_cache != "never":
         return None
-    stated = candidate.demand.stated_prefix_hit_ratio
     return warning(
         "hybrid-not-cached",
         f"{PORTS[baseline.engine.name].title} {baseline.engine.version} is not known to cache prefixes of "

@@ -55,6 +55,8 @@ class Candidate:
     service: Service
     computed_service: Service
     """The same without the overrides of latency and throughput."""
+    state_page_tokens: int = 0
+    """Tokens of a page at whose end recurrent states are kept for the next request; 0 where none are."""
     offload: EngineHostMemory | None = None
     """What the engine's version takes of the host for KV cache that it moves there; None: nothing is known."""
     must_stream: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.catalog.checkpoint import lack_of_method
+from agentgpu_iac.catalog.engine_cards import lack_on_card
 from agentgpu_iac.catalog.engine_versions import Lack, lack_of, lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
@@ -43,9 +44,18 @@ def _lacks(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterator
 
 
 def barred(demand: Demand, accelerator: Accelerator, release: EngineRelease, catalog: Catalog) -> Rejection | None:
-    """Why this version does not run on a card, if its binaries are known to hold no code for it."""
-    lack = lack_of_code(catalog.engine_versions, release.engine, release.version, accelerator)
-    return None if lack is None else _refused(demand, lack).model_copy(update={"accelerator": accelerator.id})
+    """Why this version does not run the agent on a card: its binaries are known to hold no code for it, or no kernels for the
+    model's attention and its cache.
+    """
+    engine, version = release.engine, release.version
+    if lack := lack_of_code(catalog.engine_versions, engine, version, accelerator):
+        return _refused(demand, lack).model_copy(update={"accelerator": accelerator.id})
+    kv_dtype = demand.agent.kv_cache_dtype
+    message = lack_on_card(catalog.card_limits(engine), engine, version, demand.model, kv_dtype, accelerator)
+    if message is None:
+        return None
+    found = demand_rejection(demand, None, "engine-feature", message)
+    return found.model_copy(update={"accelerator": accelerator.id})
 
 
 def _refused(demand: Demand, lack: Lack) -> Rejection:

@@ -11,6 +11,7 @@ from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing import several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
+from agentgpu_iac.planning.choosing.impossible import impossible
 from agentgpu_iac.planning.choosing.memories import Contexts, terms_of
 from agentgpu_iac.planning.choosing.parallelism import (
     Sizes,
@@ -25,6 +26,7 @@ from agentgpu_iac.planning.choosing.rules import Rules
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, most_used, with_overrides
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.choosing.speeds import speed_of
+from agentgpu_iac.planning.choosing.state_pages import found_ratio, page_tokens
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.deployments import with_context_for
 from agentgpu_iac.planning.engines import PORTS
@@ -201,6 +203,8 @@ class Evaluator:
         For models that no single node of the kind holds.
         """
         results: list[Candidate | Rejection] = []
+        if set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
+            return results
         served = 0
         for nodes, sizes in parallelism_over_nodes(self._demand, accelerators_per_node):
             if nodes == served:
@@ -221,6 +225,8 @@ class Evaluator:
         gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
         """One parallelism; where several replicas hold sessions of several agents, with the contexts that chance deals them."""
+        if refused := impossible(self._demand, self._rules, accelerator, parallel):
+            return refused
         result = self._evaluate_sizes(accelerator, parallel, nodes, gbps_between_nodes)
         evaluator = self
         while isinstance(result, Candidate) and result.peak_replicas > 1:
@@ -235,7 +241,7 @@ class Evaluator:
         self, accelerator: Accelerator, parallel: Sizes, nodes: int, gbps_between_nodes: float
     ) -> Candidate | Rejection:
         demand, groups = self._demand, self._groups(parallel)
-        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, groups)
+        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, parallel)
         terms = self._memory_terms(accelerator, parallel, batched)
         wanted = demand.agent.overrides.max_num_seqs or 1
         if demand.load is not None:
@@ -302,23 +308,26 @@ class Evaluator:
         """The attention groups of a replica of those sizes."""
         return Groups(count=parallel.attention_dp, choice=self._rules.group_choice)
 
-    def _batched_tokens(self, accelerator: Accelerator, groups: Groups) -> int:
+    def _batched_tokens(self, accelerator: Accelerator, parallel: Sizes) -> int:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
 
         A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
         prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two. With
-        speculative decoding a step has several tokens for each session, and the batch holds them too.
+        speculative decoding a step has several tokens for each session, and the batch holds them too. Never less than a page
+        that a recurrent state is kept at the end of: a step that ends before it keeps none.
         """
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
-        hit = self._hit_ratio(1, groups)
+        groups = self._groups(parallel)
+        hit = self._hit_ratio(1, accelerator, parallel)
         prompt = max(longest_uncached_prompt_tokens(shape, hit) for shape in shapes(self._demand))
         prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
         rows = rows_per_step(self._demand.agent)
         if rows > 1:
             prompt = max(prompt, rows * groups.seats(self._demand.most_seats))
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
-        return min(wanted, memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as))
+        most = memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as)
+        return max(min(wanted, most), page_tokens(self._demand, self._rules, accelerator, parallel))
 
     def _tokens_of_a_step(self, accelerator: Accelerator) -> int:
         """The batch of a model that generates nothing: nobody's tokens wait for it, so that it is large on small cards too, and
@@ -355,7 +364,7 @@ class Evaluator:
         demand, overrides, groups = self._demand, self._demand.agent.overrides, self._groups(parallel)
         replicas = 1
         for _ in range(_FIXED_POINT_ROUNDS):
-            hit = self._hit_ratio(replicas, groups)
+            hit = self._hit_ratio(replicas, accelerator, parallel)
             free = self._most_sessions_in_time(engine, hit, by_memory, groups)
             if free == 0:
                 return self._reject_latency(accelerator, parallel, engine, hit)
@@ -395,7 +404,7 @@ class Evaluator:
             memory=terms,
             speed=engine,
             max_num_batched_tokens=batched,
-            computed_max_num_batched_tokens=self._batched_tokens(accelerator, groups),
+            computed_max_num_batched_tokens=self._batched_tokens(accelerator, parallel),
             most_sessions=most,
             most_generating=full.most_generating,
             max_num_seqs=seats,
@@ -407,6 +416,7 @@ class Evaluator:
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
             prefix_cache=self._rules.prefix_cache,
+            state_page_tokens=page_tokens(demand, self._rules, accelerator, parallel),
             service=self._service(engine, hit, seats, groups)
             if demand.load is None
             else with_overrides(computed, demand),
@@ -479,11 +489,15 @@ class Evaluator:
             self._rules.release,
         )
 
-    def _hit_ratio(self, replicas: int, groups: Groups) -> float:
-        """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
+    def _hit_ratio(self, replicas: int, accelerator: Accelerator, parallel: Sizes) -> float:
+        """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance; and
+        what lies behind the last whole page of a recurrent state is not found.
+        """
         if self._rules.prefix_cache == "never":
             return 0.0
-        base = 1.0 if self._stated_hit_ratio is None else self._stated_hit_ratio
+        groups, base = self._groups(parallel), self._stated_hit_ratio
+        if base is None:
+            base = found_ratio(self._demand, page_tokens(self._demand, self._rules, accelerator, parallel))
         if self._away is not None:
             base *= self._away.prompts_ratio
         places = groups.count if groups.choice == "balanced" else 1

@@ -59,6 +59,14 @@ _JOIN_TIMEOUT_SINCE = "0.18"
 _POOLING_SINCE = "0.11"
 """First release read with --runner and --convert whose only engine is V1: 0.10.2 has both flags and still the engine V0 beside
 it, 0.10.0 has --task. What is not read of older ones is not planned."""
+_NOT_IN_FP16 = ("gemma2", "gemma3", "gemma3_text", "glm4")
+"""Model types that --dtype float16 ends at start (0.32.0: config/model.py, _FLOAT16_NOT_SUPPORTED_MODELS)."""
+_TAKES_NO_ADAPTERS = ("gemma3n", "kimi_linear", "ling3", "mimo_v2", "mimo_v2_flash", "minimax_m3", "step3p5", "step3p7")
+"""Model types whose class takes no LoRA adapters (0.32.0: no SupportsLoRA; it ends with "does not support LoRA yet")."""
+_TOKENIZER_MODES_SINCE = "0.13"
+_TOKENIZER_MODES = {"deepseek_v32": "deepseek_v32"}
+"""Tool-call parser of the model -> what reads its chats where its files hold no template: DeepSeek V3.2 (vLLM's recipe; releases
+that do not choose it by themselves, as 0.32.0 does, answer every chat with HTTP 400). The mode came with the parser."""
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
 
@@ -156,6 +164,9 @@ def _group_args(settings: EngineSettings) -> list[str]:
 def _chat_args(settings: EngineSettings) -> list[str]:
     """How chats are read and written: parsers, and what the template is told where a request does not say."""
     args: list[str] = []
+    mode = _TOKENIZER_MODES.get(settings.model.tool_call_parser or "")
+    if mode is not None and at_least(settings.version, _TOKENIZER_MODES_SINCE):
+        args += ["--tokenizer-mode", mode]
     if parser := settings.tool_parser:
         args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
     if parser := settings.reasoning_parser:
@@ -220,6 +231,10 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         yield f"how vLLM {version} serves models that generate nothing was not read; {_POOLING_SINCE} and newer take --runner"
     if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
         yield f"vLLM {version} has no speculative decoding by {agent.speculative.method} that is known to work"
+    if wishes.precision == "fp16" and wishes.model.architecture in _NOT_IN_FP16:
+        yield f"vLLM does not run {wishes.model.id} in float16, where it is numerically unstable: write precision: bf16"
+    if agent.lora_adapters and wishes.model.architecture.removesuffix("_text") in _TAKES_NO_ADAPTERS:
+        yield f"vLLM's class for {wishes.model.id} ({wishes.model.architecture}) takes no LoRA adapters"
     if agent.kv_cache_dtype == "bf16" and not at_least(version, _BF16_CACHE_SINCE):
         yield f"vLLM {version} has no --kv-cache-dtype bfloat16; {_BF16_CACHE_SINCE} and newer have"
     if agent.kv_offload_gib is not None and not at_least(version, _KV_OFFLOAD_SINCE):

@@ -51,6 +51,16 @@ class SizingPort:
     """Expert parallelism is over all accelerators of a stage or off: it has no size of its own."""
     deals_experts_unevenly: bool = False
     """The number of experts need not divide by the expert-parallel size."""
+    slices_whole_blocks: bool = False
+    """Of FP8 weights with a scale for each block a rank must have whole blocks, else it ends while it loads."""
+    keeps_states_by_pages: bool = False
+    """Recurrent states are kept for other requests at the end of pages alone."""
+    starts_with_whole_pages_until: str | None = None
+    """The last release known not to start with steps shorter than such a page; unset: none is known."""
+    quantises_by_layers_since: str | None = None
+    """First release that makes FP8 weights layer by layer, and not of all weights at once; unset: any."""
+    refines_blocks_since: str | None = None
+    """First release known to give the blocks of sliced experts finer scales, down to blocks of 32; unset: none is."""
     tuned_share: float = 0.93
     """Share of the memory that measured runs gave it, which are tuned."""
     tuned_overhead_gib: float = 4.0

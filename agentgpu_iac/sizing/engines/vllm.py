@@ -52,6 +52,10 @@ def leaves_towers_out(model: Model, version: str) -> bool:
     return at_least(version, _TOWERS_LEFT_OUT_EARLIER.get(family, _TOWERS_LEFT_OUT_SINCE))
 
 
+_REFINES_BLOCKS_SINCE = "0.29"
+"""Read in 0.32.0: refine_fp8_moe_block_shape (fused_moe/oracle/fp8.py). 0.28 and older lack it (issues 25292, 54178); what lies
+between was not read, and is taken to have it."""
+
 VLLM = SizingPort(
     engine="vllm",
     share_flag="--gpu-memory-utilization",
@@ -66,5 +70,10 @@ VLLM = SizingPort(
     captured_prompt_tokens=512,  # max_cudagraph_capture_size, pieces of steps (``config/vllm.py``)
     fused_formats=frozenset({"fp8"}),  # compiled: Inductor joins the quantising of a tensor with what is before it
     deals_all_experts_out=True,  # 0.33.0: FusedMoEParallelConfig.make takes TP x DP for it, whatever the sizes
+    keeps_states_by_pages=True,
+    starts_with_whole_pages_until="0.20.2",  # pull request 36734 is of 0.17.1; 0.23 has no such check
+    quantises_by_layers_since="0.14",  # pull request 31914, merged in January 2026
+    slices_whole_blocks=True,
+    refines_blocks_since=_REFINES_BLOCKS_SINCE,
     deals_experts_unevenly=True,  # 0.33.0: determine_expert_map gives the first ranks one expert more
 )
