@@ -61,10 +61,15 @@ def _sentence(found: Finding, *, with_hint: bool) -> str:
         (
             f"{found.object}{reason}: {found.message}.",
             f" Pods: {pods}." if pods else "",
-            f" The cluster says: {_shortened(found.detail)}" if found.detail else "",
+            f" The cluster says: {_ended(_shortened(found.detail))}" if found.detail else "",
             f" What to do: {found.hint}." if with_hint else "",
         )
     )
+
+
+def _ended(text: str) -> str:
+    """Words of somebody else as a sentence, so that ours begin after its end."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _shortened(text: str) -> str:

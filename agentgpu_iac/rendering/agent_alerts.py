@@ -192,11 +192,12 @@ def _replicas_below_plan(watched: Watched, alert: AlertPlan, tiers: Sequence[Wor
     if workload.open_hours is not None and watched.host is None:
         told = wanted_replicas(watched.plan.stack, workload.kind, workload.name, watched.cluster)
         least = f"clamp_max(sum({told}), {wanted})"
+    noun = "baseline replica" if watched.host is None else "replica"
     return Said(
         expression=f"({watched.warm_up(tiers)}) < {least}",
         summary=f"{workload.title} has fewer replicas than planned",
         description=(
-            f"{{{{ $value }}}} of {wanted} {'baseline ' if watched.host is None else ''}replicas answer, for longer than "
+            f"{{{{ $value }}}} of {counted(wanted, noun)} {'answers' if wanted == 1 else 'answer'}, for longer than "
             f"{alert.for_s} s; a cold start takes {workload.cold_start_s.total:.0f} s. They carry "
             f"{_asked(workload, peak=False)} at normal load."
         ),

@@ -37,6 +37,10 @@ def by_hand(tree: ast.AST) -> Iterator[str]:
                 number = not (said.isupper() or said in NAMES or value.conversion == ord("r"))
                 if number and _COUNTED.match(str(after.value)) and not said.startswith("counted("):
                     yield f"{node.lineno}: {said}{after.value}"
+            for value, words in zip(node.values, node.values[1:], strict=False):
+                chosen = isinstance(value, ast.FormattedValue) and isinstance(value.value, ast.IfExp)
+                if chosen and isinstance(words, ast.Constant) and _COUNTED.match(f" {words.value}"):
+                    yield f"{node.lineno}: {ast.unparse(value)}{words.value}"
         elif isinstance(node, ast.IfExp) and {"", "s"} == {
             each.value for each in (node.body, node.orelse) if isinstance(each, ast.Constant)
         }:
@@ -53,6 +57,7 @@ def test_every_count_agrees_with_its_noun() -> None:
         ('f"{len(a)} folders change"', 1),
         ('f"{n:,} warm replicas"', 1),
         ("f\"{n} node{'s' if n > 1 else ''}\"", 1),
+        ("f\"{n} {'warm ' if a else ''}replicas\"", 1),
         ('f"{n:,.1f} tokens/s"', 0),
         ('f"{MOST_LAYERS:,} layers"', 0),
         ("f\"{counted(n, 'folder')} here\"", 0),
