@@ -81,7 +81,8 @@ def between_words(line: str, width: int, *, hanging: int) -> list[str]:
     if width_of(line) <= width:
         return [line]
     first = line[: len(line) - len(line.lstrip())]
-    indent, found = first, []
+    indent = first
+    found: list[str] = []
     for word in line.split():
         if found and width_of(f"{found[-1]} {word}") <= width:
             found[-1] += f" {word}"

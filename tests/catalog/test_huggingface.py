@@ -315,7 +315,7 @@ def test_every_missing_field_is_named():
         ({"hidden_size": "5120"}, "hidden_size", "must be a positive whole number"),
         ({"num_hidden_layers": -1}, "num_hidden_layers", "must be a positive whole number"),
         ({"num_hidden_layers": True}, "num_hidden_layers", "must be a positive whole number"),
-        ({"layer_types": ["full_attention"] * 39}, "num_hidden_layers", "39 layers are described"),
+        ({"layer_types": ["full_attention"] * 39}, "num_hidden_layers", "what is described is 39 layers"),
         ({"layer_types": ["hyena"] * 40}, "layer_types", "'hyena'"),
         ({"compress_ratios": [4, 128]}, "compress_ratios", "a plan would be a guess"),
         ({"model_type": "nemotron-nas", "block_configs": [{"ffn": {}}] * 40}, "block_configs", "the KV heads differ"),

@@ -35,12 +35,13 @@ def by_hand(tree: ast.AST) -> Iterator[str]:
                     continue
                 said = ast.unparse(value.value)
                 number = not (said.isupper() or said in NAMES or value.conversion == ord("r"))
-                if number and _COUNTED.match(str(after.value)) and not said.startswith("counted("):
-                    yield f"{node.lineno}: {said}{after.value}"
+                plural_follows = isinstance(after.value, str) and _COUNTED.match(after.value)
+                if number and plural_follows and not said.startswith("counted("):
+                    yield f"{node.lineno}: {said}{after.value!r}"
             for value, words in zip(node.values, node.values[1:], strict=False):
                 chosen = isinstance(value, ast.FormattedValue) and isinstance(value.value, ast.IfExp)
-                if chosen and isinstance(words, ast.Constant) and _COUNTED.match(f" {words.value}"):
-                    yield f"{node.lineno}: {ast.unparse(value)}{words.value}"
+                if chosen and isinstance(words, ast.Constant) and _COUNTED.match(f" {words.value!s}"):
+                    yield f"{node.lineno}: {ast.unparse(value)}{words.value!r}"
         elif isinstance(node, ast.IfExp) and {"", "s"} == {
             each.value for each in (node.body, node.orelse) if isinstance(each, ast.Constant)
         }:
