@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 
 from agentgpu_iac.errors import BadInput, Fault, shortened
+from agentgpu_iac.units import counted
 
 MIB: Final = 2**20
 MOST_TEXT_BYTES: Final = 64 * MIB
@@ -110,7 +111,7 @@ def _read(path: Path, file: BinaryIO, count: int) -> bytes:
 
 
 def _too_large(path: Path, most_bytes: int, of: str) -> NoReturn:
-    message = f"is larger than {most_bytes:,} bytes, the most that is read{f' of {of}' if of else ''}"
+    message = f"is larger than {counted(most_bytes, 'byte')}, the most that is read{f' of {of}' if of else ''}"
     raise BadInput.one(source_of(path), message)
 
 
@@ -191,7 +192,7 @@ def json_of(raw: bytes | str, source: str, *, most_values: int = MOST_VALUES, co
     """
     text = text_of(raw, source) if isinstance(raw, bytes) else raw.removeprefix("\ufeff")
     if text.count(",") + text.count("[") + text.count("{") > most_values:
-        raise BadInput.one(source, f"holds more than {most_values:,} values")
+        raise BadInput.one(source, f"holds more than {counted(most_values, 'value')}")
     try:
         found = json.loads(text, object_pairs_hook=_object, parse_constant=None if constants else _no_constant)
     except RecursionError:

@@ -40,6 +40,29 @@ def figure(value: float | Decimal) -> str:
     return f"{round(value, 4):,.15g}"
 
 
+def plural(count: float) -> str:
+    """The s of a noun that is counted, or of nothing: none of 1."""
+    return "" if count == 1 else "s"
+
+
+def counted(number: float | str, noun: str, form: str = ",") -> str:
+    """A number and what it counts: ``1 replica``, ``3 replicas``, ``1,024 tokens``.
+
+    Args:
+        number: How many; a text is taken as it is written.
+        noun: What is counted, as one of it is called, with its adjectives: ``warm replica``.
+        form: How the number is written, as a format of Python. What is written decides: 1.04 as ``.0f`` is ``1 replica``.
+    """
+    text = number if isinstance(number, str) else format(number, form)
+    return f"{text} {noun if text == '1' else _several(noun)}"
+
+
+def _several(noun: str) -> str:
+    if re.search("[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
 def ceil_div(numerator: int, denominator: int) -> int:
     """Divide two non-negative integers and round up, exactly."""
     return -(-numerator // denominator)

@@ -10,7 +10,7 @@ from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.speed import Speed
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import counted, rounded
 
 _TAIL = 95.0
 _ROUNDS = 50
@@ -66,7 +66,8 @@ def _closed(question: PredictQuestion, engine: Speed, load: pooling.Load, warnin
     ratio = engine.measured_ttft_ratio
     per_s = 1000 / ratio * min(slots / (host + step), 1 / host, in_a_step / step)
     if slots > full:
-        warnings.append(f"{slots:g} requests asked for, {full} inputs fit a step: the rest wait for the next ones")
+        fitting = f"{counted(full, 'input')} {'fits' if full == 1 else 'fit'} a step"
+        warnings.append(f"{counted(slots, 'request', 'g')} asked for, {fitting}: the rest wait for the next ones")
     return WholeAnswer(
         answer_ms=rounded(1000 * slots / per_s, 3),
         answer_at_percentile_ms=None,
@@ -77,7 +78,7 @@ def _closed(question: PredictQuestion, engine: Speed, load: pooling.Load, warnin
         inputs_per_step=rounded(in_a_step, 2),
         step_ms=rounded(step * ratio, 3),
         answer_error_ratio=pooling.ERROR_RATIO,
-        protocol=f"closed loop of {slots:g} requests of one input that has run for a while (steady state)",
+        protocol=f"closed loop of {counted(slots, 'request', 'g')} of one input that has run for a while (steady state)",
         warnings=tuple(warnings),
     )
 

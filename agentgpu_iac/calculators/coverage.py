@@ -11,6 +11,7 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import MOST_CONFIG_BYTES, json_of, read_file, source_of
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, kv_bytes_per_token
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.units import counted
 
 BESIDE = ("hf_quant_config.json", "model.safetensors.index.json", POOLING_FILE)
 """Files that say something about the config beside them, and are none themselves."""
@@ -94,7 +95,7 @@ def _read(model: Model) -> Covered:
         kv_bytes_per_token=kv_bytes_per_token(model, "auto", 1, 1) if model.keeps_kv else 0,
         state_bytes_per_session=round(kv_bytes_per_session(model, "auto", 1, 1, 0)),
         towers=tuple(
-            f"{tower.reads}: {tower.parameters / 1e9:.2f} B, {tower.layers} layers of {tower.hidden_size}"
+            f"{tower.reads}: {tower.parameters / 1e9:.2f} B, {counted(tower.layers, 'layer')} of {tower.hidden_size}"
             for tower in model.towers
         ),
         said=(*model.unread, *model.unclear),
@@ -114,8 +115,9 @@ def coverage_lines(rows: Iterable[Coverage]) -> tuple[str, ...]:
         layers = ", ".join(f"{count} {kind}" for kind, count in found.layers.items())
         lines.append(
             f"covered  {row.file} ({row.architecture}): {found.parameters_total / 1e9:,.2f} B, "
-            f"{found.parameters_active / 1e9:,.2f} B active; layers: {layers}; {found.kv_bytes_per_token:,} bytes of KV a "
-            f"token; {found.state_bytes_per_session:,} bytes of state a session"
+            f"{found.parameters_active / 1e9:,.2f} B active; layers: {layers}; "
+            f"{counted(found.kv_bytes_per_token, 'byte')} of KV a "
+            f"token; {counted(found.state_bytes_per_session, 'byte')} of state a session"
         )
         lines += [f"         {sentence}" for sentence in (*found.towers, *found.said)]
     covered = sum(1 for row in rows if row.covered is not None)

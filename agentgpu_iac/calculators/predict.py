@@ -24,7 +24,7 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import counted, rounded
 
 _ROUNDS_OF_A_SLOT = 10
 """Requests of each slot of a closed loop, as benchmarks have it."""
@@ -207,7 +207,7 @@ def _answer(asked: _Asked, warnings: list[str]) -> PredictAnswer | CaseRejection
     if rate is not None and question.concurrency is None and rate > asked.most_per_s:
         most = asked.most_per_s
         message = (
-            f"{rate:g} requests/s are asked for, and a replica with all {asked.seats:.0f} seats taken serves "
+            f"{rate:g} requests/s are asked for, and a replica with all {counted(asked.seats, 'seat', '.0f')} taken serves "
             f"{most:.3g}: its queue would grow for ever; use more replicas, or give a concurrency as a ceiling"
         )
         return too_fast(rate, most, message)
@@ -217,7 +217,9 @@ def _answer(asked: _Asked, warnings: list[str]) -> PredictAnswer | CaseRejection
     outcome = _run(asked, load)
     running = _running(asked, load, outcome)
     if load.slots > asked.seats:
-        warnings.append(f"{load.slots} requests asked for, {asked.seats:g} run at once: the rest wait for a seat")
+        warnings.append(
+            f"{counted(load.slots, 'request')} asked for, {asked.seats:g} run at once: the rest wait for a seat"
+        )
     first, each = asked.engine.measured_ttft_ratio, asked.engine.measured_tpot_ratio
     ttft = tuple(value * first for value in outcome.ttft_ms)
     tpot = tuple(value * each for value in outcome.tpot_ms)
@@ -269,15 +271,15 @@ def _load(asked: _Asked) -> tuple[arrivals.Load, str]:
         slots = min(asked.slots, requests)
         start = "all slots start at once" if question.start_together else "after it has run for a while"
         load = arrivals.Load(arrivals="closed", requests=requests, slots=slots, together=question.start_together)
-        return load, f"closed loop of {slots} requests, {start}, {requests} in all{spread}"
+        return load, f"closed loop of {counted(slots, 'request')}, {start}, {requests} in all{spread}"
     if question.arrivals == "burst":
         size = asked.slots if question.concurrency else question.requests or 1
         requests = question.requests or size
         rate = question.request_rate or 0.0
         load = arrivals.Load(arrivals="burst", requests=requests, slots=size, requests_per_s=rate)
         if not rate:
-            return load, f"one burst of {requests} requests to an idle replica{spread}"
-        return load, f"bursts of {size} requests, {rate:g} requests/s on average, {requests} in all{spread}"
+            return load, f"one burst of {counted(requests, 'request')} to an idle replica{spread}"
+        return load, f"bursts of {counted(size, 'request')}, {rate:g} requests/s on average, {requests} in all{spread}"
     requests = question.requests or _REQUESTS_AT_A_RATE
     rate, slots = question.request_rate or 0.0, asked.slots if question.concurrency else 0
     ceiling = f", at most {slots} out at once" if slots else ""
@@ -308,7 +310,9 @@ def _steady(asked: _Asked, warnings: list[str]) -> PredictAnswer:
     slots = (asked.question.concurrency or 1.0) * asked.groups
     running = min(slots, asked.seats)
     if slots > asked.seats:
-        warnings.append(f"{slots:g} requests asked for, {asked.seats:g} run at once: the rest wait for a seat")
+        warnings.append(
+            f"{counted(slots, 'request', 'g')} asked for, {asked.seats:g} run at once: the rest wait for a seat"
+        )
     answer = latency.predict(engine, request, slots, asked.seats)
     beside = answer.ttft_ms - answer.queue_ms
 
@@ -336,7 +340,7 @@ def _steady(asked: _Asked, warnings: list[str]) -> PredictAnswer:
         ttft_error_ratio=rounded(answer.ttft_error_ratio),
         tpot_error_ratio=rounded(answer.tpot_error_ratio),
         concurrency=rounded(running, 2),
-        protocol=f"closed loop of {slots:g} requests that has run for a while (steady state)",
+        protocol=f"closed loop of {counted(slots, 'request', 'g')} that has run for a while (steady state)",
         ttft=figures(answer.ttft_ms, (ttft(at) for at in places)),
         tpot=figures(answer.tpot_ms, (tpot(at) for at in places)),
         e2e=figures(answer.ttft_ms + after * answer.tpot_ms, (ttft(at) + after * tpot(at) for at in places)),

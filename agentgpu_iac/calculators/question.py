@@ -31,7 +31,7 @@ from agentgpu_iac.sizing.weights import is_assumed
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
-from agentgpu_iac.units import GIB, rounded
+from agentgpu_iac.units import GIB, counted, rounded
 
 Tokens = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Size = Annotated[int, Field(ge=1, le=1024)]
@@ -361,7 +361,7 @@ def _too_long(question: Question, model: Model) -> CaseRejection | None:
         need=float(asked),
         limit=float(model.max_context_tokens),
         unit="tokens",
-        message=f"{asked:,} tokens are longer than the {model.max_context_tokens:,} that {model.id} takes"
+        message=f"{counted(asked, 'token')} are longer than the {model.max_context_tokens:,} that {model.id} takes"
         + said_of_yarn(model, question.engine, asked),
     )
 
@@ -380,10 +380,14 @@ def _bad_parallelism(question: Question, model: Model, spread: Layout) -> Iterat
         )
     if pipeline > memory.layer_count(model):
         layers = memory.layer_count(model)
-        yield _impossible(f"{pipeline} pipeline stages for {layers} layers", pipeline, layers, "stages")
+        yield _impossible(
+            f"{counted(pipeline, 'pipeline stage')} for {counted(layers, 'layer')}", pipeline, layers, "stages"
+        )
     if question.count is not None and cards > question.count:
-        beside = f" x {groups} attention groups" if groups > 1 else ""
-        message = f"TP {tensor} x PP {pipeline}{beside} needs {cards} accelerators; {question.count} are given"
+        beside = f" x {counted(groups, 'attention group')}" if groups > 1 else ""
+        message = (
+            f"TP {tensor} x PP {pipeline}{beside} needs {counted(cards, 'accelerator')}; {question.count} are given"
+        )
         yield _impossible(message, cards, question.count, "accelerators")
     if fault := expert_parallel_fault(question.engine, model, spread.accelerators, experts, tensor * groups):
         yield _impossible(*fault)
@@ -439,13 +443,13 @@ def does_not_fit(question: Question, config: memory.EngineConfig, report: memory
     """The engine refuses to start when one sequence of max-model-len does not fit its KV cache."""
     one_gib = report.sequence_gib
     message = (
-        f"one sequence of {config.max_model_len:,} tokens takes {one_gib:.2f} GiB of KV cache, and "
+        f"one sequence of {counted(config.max_model_len, 'token')} takes {one_gib:.2f} GiB of KV cache, and "
         f"{report.budget_gib:.2f} GiB - {report.weights_gib:.2f} weights - "
         f"{report.budget_gib - report.weights_gib - report.kv_cache_gib:.2f} overhead leaves {report.kv_cache_gib:.2f} GiB"
     )
     longest = memory.longest_model_len(config, report)
     if longest:
-        message += f"; about {longest:,} tokens of --max-model-len would fit"
+        message += f"; about {counted(longest, 'token')} of --max-model-len would fit"
     message += _said_of_assumed_towers(question, config)
     return CaseRejection(
         constraint="memory",
@@ -482,7 +486,7 @@ def too_many_seats(config: memory.EngineConfig, report: memory.EngineMemory) -> 
         message=(
             f"--max-num-seqs {config.max_num_seqs:,} is more than the {report.pages:,} pages of the KV cache, one of which "
             f"each sequence needs for the states of its recurrent layers: {config.engine} {version} does not start so. Write "
-            f"{report.pages:,} or less; the states of {report.most_states:,} requests fit at once"
+            f"{report.pages:,} or less; the states of {counted(report.most_states, 'request')} fit at once"
         ),
     )
 
@@ -492,6 +496,7 @@ def states_beyond_pool(config: memory.EngineConfig, report: memory.EngineMemory)
     if report.most_states is None or config.max_num_seqs <= report.most_states:
         return None
     return (
-        f"--max-num-seqs {config.max_num_seqs:,}: the states of recurrent layers of {report.most_states:,} requests fit, so "
+        f"--max-num-seqs {config.max_num_seqs:,}: the states of recurrent layers of "
+        f"{counted(report.most_states, 'request')} fit, so "
         "the others wait"
     )

@@ -17,7 +17,7 @@ from agentgpu_iac.catalog.model import Model, Module, ModuleKind
 from agentgpu_iac.catalog.quantisation.formats import SIXTEEN_BIT
 from agentgpu_iac.errors import BadInput, shortened
 from agentgpu_iac.inputs import json_of
-from agentgpu_iac.units import GIB
+from agentgpu_iac.units import GIB, counted
 
 INDEX: Final = "model.safetensors.index.json"
 PATTERN: Final = "*.safetensors"
@@ -89,7 +89,7 @@ def header_length(first: bytes, file_bytes: int) -> int:
         raise UnreadableError("is cut off before its header")
     length = int.from_bytes(first[:LENGTH_BYTES], "little")
     if length > min(LARGEST_HEADER, file_bytes - LENGTH_BYTES):
-        raise UnreadableError(f"claims a header of {length:,} bytes, and has {file_bytes:,} in all")
+        raise UnreadableError(f"claims a header of {counted(length, 'byte')}, and has {file_bytes:,} in all")
     return length
 
 
@@ -145,7 +145,7 @@ def checked(files: WeightFiles) -> WeightFiles:
     held, stated = sum(tensor.file_bytes for tensor in files.tensors), files.total_bytes
     if held and stated and abs(held / stated - 1) > _ROUNDING:
         raise UnreadableError(
-            f"states {stated:,} bytes, and the weight files beside it hold {held:,}: fetch all of them, or none"
+            f"states {counted(stated, 'byte')}, and the weight files beside it hold {held:,}: fetch all of them, or none"
         )
     return files
 
@@ -201,8 +201,8 @@ def _part(module: Module, model: Model, found: Mapping[ModuleKind, int]) -> Modu
 def _odd(model: Model, found: Mapping[ModuleKind, int]) -> Iterable[str]:
     """Sentences on parts in 16 bit that the files and the shape count differently."""
     for module in model.modules:
-        size, counted = found.get(module.kind, 0), module.parameters * 2
+        size, expected = found.get(module.kind, 0), module.parameters * 2
         is_plain = module.precision in SIXTEEN_BIT and module.bits is None and module.kind != "other"
-        if is_plain and counted and abs(size / counted - 1) > _DIFFERS:
+        if is_plain and expected and abs(size / expected - 1) > _DIFFERS:
             words = module.kind.replace("_", " ")
-            yield f"its files hold {size / GIB:.2f} GiB of {words}, and its config counts {counted / GIB:.2f}"
+            yield f"its files hold {size / GIB:.2f} GiB of {words}, and its config counts {expected / GIB:.2f}"

@@ -11,9 +11,10 @@ import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, SpecArgument
 from agentgpu_iac.cli.files import write_whole
-from agentgpu_iac.cli.saying import say, tell
+from agentgpu_iac.cli.saying import say, say_sentences, tell
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import STANDARD_INPUT, read_file
+from agentgpu_iac.units import counted
 
 
 class EndpointFormat(StrEnum):
@@ -101,7 +102,8 @@ def pin(
         return
     if after != before:
         write_whole(spec, after)
-    say(f"{spec}: {len(found.values)} versions pinned." if found.values else f"{spec}: nothing to pin.")
+    done = f"{counted(len(found.values), 'version')} pinned" if found.values else "nothing to pin"
+    say_sentences(f"{spec}: {done}.")
 
 
 def _mirrors(words: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Final, cast
 
 import typer
@@ -89,7 +90,9 @@ def run() -> None:
         raise SystemExit(error.exit_code) from None
     except _USAGE_ERROR as error:
         error.message = printable(without_credentials(error.message or _what_is_missing(error)))
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        tell(shown.getvalue().rstrip())
         raise SystemExit(EXIT_BAD_INPUT) from None
     except typer.Abort:
         tell("Aborted!")

@@ -34,18 +34,18 @@ def write_json_line(value: Any) -> None:
 
 
 def yaml_text(value: Any) -> str:
-    """A value as YAML, through the C dumper where there is one. What we read back is what was written.
+    """A value as YAML. What we read back is what was written.
 
     PyYAML quotes what YAML 1.1 takes for no text; we read numbers of YAML 1.2 too, such as a digest that spells 12e5.
     """
     import yaml  # noqa: PLC0415 - only this format needs it
 
+    from agentgpu_iac.rendering.yaml_text import Dumper  # noqa: PLC0415
     from agentgpu_iac.spec.scalars import read_plain  # noqa: PLC0415
 
     styles: dict[str, str | None] = {}
-    tags: dict[tuple[str, tuple[bool, bool]], str] = {}
 
-    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    class Answer(Dumper):
         """Quotes every text that would be read as something else; each text is looked at once, since most come many times.
 
         Data as it is in JSON holds nothing twice, so that nothing is looked for that an alias could stand for.
@@ -67,14 +67,7 @@ def yaml_text(value: Any) -> str:
             other: yaml.Node = self.represent_data(data)
             return other
 
-        def resolve(self, kind: type, value: str, implicit: tuple[bool, bool]) -> str:
-            if kind is not yaml.ScalarNode:
-                return str(super().resolve(kind, value, implicit))
-            if (value, implicit) not in tags:
-                tags[value, implicit] = super().resolve(kind, value, implicit)
-            return tags[value, implicit]
-
-    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(value, Dumper=Answer, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

@@ -21,9 +21,10 @@ from agentgpu_iac.cli.app import (
 )
 from agentgpu_iac.cli.files import refuse_inputs, write_answer, writing
 from agentgpu_iac.cli.proving import check_hours, simulating
-from agentgpu_iac.cli.saying import say, tell
+from agentgpu_iac.cli.saying import say, say_sentences, tell
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
+from agentgpu_iac.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -333,7 +334,7 @@ def render(
             }
         )
     else:
-        say(
+        say_sentences(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
             f"Next: {next_step(made, files, str(directory))}"
         )
@@ -364,7 +365,7 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
     if format is Format.JSON:
         output.write_json({"directory": str(directory), **asdict(found)})
     elif found.is_empty:
-        say(f"{directory}: {len(files)} files, all as they would be written.")
+        say_sentences(f"{directory}: {counted(len(files), 'file')}, all as they would be written.")
     else:
         for verb, paths in (("write", found.added), ("change", found.changed), ("delete", found.deleted)):
             for path in paths:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentgpu_iac.catalog.days import days_between
+from agentgpu_iac.units import counted
 
 if TYPE_CHECKING:
     from agentgpu_iac.plan import PriceAge
@@ -19,6 +20,7 @@ def since_then(age: PriceAge | None) -> str:
     if days <= age.limit_days:
         return ""
     return (
-        f"Prices are up to {days} days old today, and the plan counts to {age.day}: --today {today} plans with their age, "
+        f"Prices are up to {counted(days, 'day')} old today, and the plan counts to {age.day}: --today {today} plans "
+        "with their age, "
         "and agentgpu catalog update asks for new ones."
     )

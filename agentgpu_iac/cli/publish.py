@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, TodayOption
-from agentgpu_iac.cli.saying import say, tell, tell_in_place
+from agentgpu_iac.cli.saying import say_sentences, tell, tell_in_place
 from agentgpu_iac.errors import EXIT_NO, BadInput
+from agentgpu_iac.units import counted
 
 if TYPE_CHECKING:
     from agentgpu_iac.cli.publishing import Report
@@ -75,18 +76,20 @@ def publish(
 
 def _tell(found: Report) -> None:
     outcome = found.outcome
-    say(f"{found.planned} planned, {found.kept} as they were published.")
+    say_sentences(f"{found.planned} planned, {found.kept} as they were published.")
     for of, each in (*found.broken, *found.waived):
-        say(f"{of}: {each.sentence}")
+        say_sentences(f"{of}: {each.sentence}")
     if found.broken:
-        say("Nothing was published.")
+        say_sentences("Nothing was published.")
     elif outcome.commit is None:
-        say("Nothing to publish: the base holds all of it.")
+        say_sentences("Nothing to publish: the base holds all of it.")
     else:
         verb = "is now" if outcome.moved else "was already"
-        say(f"{len(outcome.folders)} folders change: branch {outcome.branch} {verb} {outcome.commit[:12]}.")
+        count = len(outcome.folders)
+        changed = f"{counted(count, 'folder')} {'changes' if count == 1 else 'change'}"
+        say_sentences(f"{changed}: branch {outcome.branch} {verb} {outcome.commit[:12]}.")
         if outcome.request is not None:
-            say(f"Request {outcome.request.number} {outcome.request.outcome}: {outcome.request.address}")
+            say_sentences(f"Request {outcome.request.number} {outcome.request.outcome}: {outcome.request.address}")
 
 
 def check(
@@ -154,4 +157,4 @@ def comment(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BadInput.one(f"--{'-'.join(map(str, first['loc']))}", first["msg"]) from None
-    say(f"comment {site_of(forge).comment(number, body)}")
+    say_sentences(f"comment {site_of(forge).comment(number, body)}")

@@ -10,9 +10,10 @@ import typer
 
 from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument
 from agentgpu_iac.cli.files import write_whole
-from agentgpu_iac.cli.saying import say, tell
+from agentgpu_iac.cli.saying import say, say_sentences, tell
 from agentgpu_iac.cli.stacks import new_files
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.units import counted
 
 _SOURCES = ("agentgpu:spec", "agentgpu:plan", "agentgpu:catalog")
 """Settings that name files, and that the new project names anew."""
@@ -81,7 +82,7 @@ def eject(
     if catalog is not None and rows is not None and not _is_there(catalog, rows):
         files[rows] = text_of(read_file(catalog, MOST_TEXT_BYTES), str(catalog))
     new_files(files, of=directory)
-    say(f"Wrote a Pulumi project around {file} in {directory}. Next: {directory / 'README.md'}")
+    say_sentences(f"Wrote a Pulumi project around {file} in {directory}. Next: {directory / 'README.md'}")
 
 
 def adopt(
@@ -124,11 +125,11 @@ def adopt(
             elif found:
                 tell(f"{thing.place} may be any of {', '.join(found)}: say which with --id '{thing.place}=ID'")
     if not ids:
-        tell(f"Nothing of {len(wanted.wanted)} things is known to be there: nothing to import.")
+        tell(f"Nothing of {counted(len(wanted.wanted), 'thing')} is known to be there: nothing to import.")
         return
     write_whole(output_file, json.dumps(import_file(wanted, ids), indent=2) + "\n")
     tell(
-        f"Wrote {len(ids)} of {len(wanted.wanted)} things to {output_file}. Next: pulumi import --file {output_file} "
+        f"Wrote {len(ids)} of {counted(len(wanted.wanted), 'thing')} to {output_file}. Next: pulumi import --file {output_file} "
         "--protect=false --generate-code=false, then pulumi preview, which must replace none of them, and this command once "
         "more: what hangs on their ids shows only then."
     )
@@ -144,7 +145,7 @@ def policies(
     from agentgpu_iac.policy_pack.folder import pack_files
 
     new_files({directory / name: content for name, content in pack_files(__version__).items()}, of=directory)
-    say(f"Wrote a policy pack in {directory}. Next: pulumi preview --policy-pack {directory}")
+    say_sentences(f"Wrote a policy pack in {directory}. Next: pulumi preview --policy-pack {directory}")
 
 
 def _is_there(source: Path, target: Path) -> bool:

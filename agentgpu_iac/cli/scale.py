@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption
-from agentgpu_iac.cli.saying import say, tell
+from agentgpu_iac.cli.saying import say_sentences, tell
 from agentgpu_iac.errors import EXIT_NO, EXIT_OUTSIDE, MissingExtra
 
 
@@ -76,7 +76,7 @@ def scale(
     else:
         for decision in found.decisions:
             before = found.before[decision.node_pool]
-            say(f"{decision.node_pool}: {before} -> {decision.machines} ({decision.why})")
+            say_sentences(f"{decision.node_pool}: {before} -> {decision.machines} ({decision.why})")
         for sentence in (*found.unknown, *(() if found.refused is None else (found.refused,))):
             tell(sentence)
     if found.unknown:

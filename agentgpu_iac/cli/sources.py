@@ -16,6 +16,7 @@ from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.planning.references import unknown_models
 from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes, load_text
 from agentgpu_iac.spec.yaml_tree import Tree
+from agentgpu_iac.units import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,9 @@ def source(
 def planned(loaded: LoadedStack, catalog: Catalog) -> Plan:
     """The plan of an agent stack; whoever waits for it sees how far it is."""
     with waiting("planning") as tell:
-        return make_plan(loaded, catalog, told=lambda done, of: tell(f"({done:,} of {of:,} deployments sized) ..."))
+        return make_plan(
+            loaded, catalog, told=lambda done, of: tell(f"({done:,} of {counted(of, 'deployment')} sized) ...")
+        )
 
 
 def _day(today: datetime | None) -> str:

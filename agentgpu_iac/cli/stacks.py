@@ -15,8 +15,9 @@ import typer
 from agentgpu_iac.cli import app, completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument
 from agentgpu_iac.cli.files import write_new, writing
-from agentgpu_iac.cli.saying import say, tell
+from agentgpu_iac.cli.saying import say, say_sentences, tell
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.units import counted
 
 if TYPE_CHECKING:
     from agentgpu_iac.spec.starter import Setup
@@ -73,6 +74,7 @@ def init(
     from agentgpu_iac import __version__
     from agentgpu_iac.catalog.store import load_catalog
     from agentgpu_iac.errors import DISTRIBUTION
+    from agentgpu_iac.planning.naming import model_id
     from agentgpu_iac.spec.loader import load_text
     from agentgpu_iac.spec.starter import REGION, RENDERED, beside, starter
 
@@ -99,6 +101,7 @@ def init(
         if setup == "spec" and pulumi is None:
             setup = _asked_setup()
     names_a_model(model)
+    model = model_id(model, facts)
     if pulumi is None:
         others = beside(setup, f"{DISTRIBUTION}=={__version__}")
     else:
@@ -119,12 +122,12 @@ def init(
     load_text(text, str(path))
     new_files({path: text, **{path.parent / each: content for each, content in others.items()}}, of=pulumi)
     if pulumi is not None:
-        say(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
+        say_sentences(f"Wrote {path} and a Pulumi project around it in {pulumi}. Next: {pulumi / 'README.md'}")
         return
     files = (path, *(path.parent / each for each in others))
     quoted = shlex.quote(str(path))
     rendered = "" if setup == "spec" else f", then agentgpu render {quoted} -o {path.parent / RENDERED[setup]}"
-    say(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
+    say_sentences(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
 
 
 def refuse_taken(files: Iterable[Path]) -> None:
@@ -198,8 +201,8 @@ def validate(
     if format is Format.JSON:
         output.write_json({"valid": True, "stack": loaded.stack.metadata.name, "agents": len(models)})
     else:
-        count = len(models)
-        say(f"{spec}: {loaded.stack.metadata.name} is a valid agent stack of {count} agent{'s' if count > 1 else ''}.")
+        count = counted(len(models), "agent")
+        say_sentences(f"{spec}: {loaded.stack.metadata.name} is a valid agent stack of {count}.")
 
 
 def schema(

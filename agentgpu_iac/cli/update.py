@@ -16,6 +16,7 @@ from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure
 from agentgpu_iac.inputs import read_start
 from agentgpu_iac.review.blocks import Block, Commands, Listing, Paragraph
 from agentgpu_iac.spec.addresses import keeps_secrets
+from agentgpu_iac.units import counted
 
 if TYPE_CHECKING:
     from agentgpu_iac.catalog.live import Update
@@ -77,7 +78,7 @@ def view(made: Update, path: Path) -> Iterator[Block]:
     rows = made.overlay
     kinds = len({(price.provider, price.instance_type) for price in rows.prices})
     yield Paragraph(
-        text=f"{path}: {len(rows.prices)} prices of {kinds} kinds of machines, from {made.offers_used} "
+        text=f"{path}: {counted(len(rows.prices), 'price')} of {kinds} kinds of machines, from {made.offers_used} "
         f"offers. {made.not_usable} more cannot be planned with now: {made.not_usable_since}."
     )
     if made.not_mapped:

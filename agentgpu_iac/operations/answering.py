@@ -24,6 +24,7 @@ from agentgpu_iac.operations.waiting import reader
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.review.blocks import Block, Heading, Paragraph, Table
+from agentgpu_iac.units import counted
 
 PATIENCE_S: Final = 10.0
 """How long all agents together may take to answer; one that serves says which models it has in milliseconds."""
@@ -137,7 +138,8 @@ def _probed(agent: Asked, report: Report) -> Asked:
     ready, wanted = sum(each.ready for each in serving), sum(each.wanted for each in serving)
     waiting = next((each.waiting_for for each in serving if each.waiting_for), None)
     why = f": {waiting}" if waiting and not ready else ""
-    return replace(agent, answers=ready > 0, says=f"{ready} of {wanted} replicas pass their probes{why}")
+    passing = "passes its" if wanted == 1 else "pass their"
+    return replace(agent, answers=ready > 0, says=f"{ready} of {counted(wanted, 'replica')} {passing} probes{why}")
 
 
 _WORDS: Final[Mapping[bool | None, str]] = {True: "yes", False: "not yet", None: "not asked"}

@@ -11,6 +11,7 @@ from typing import Final
 
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import BadInput, OutsideFailure, shortened
+from agentgpu_iac.units import counted
 
 _QUIET: Final = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -76,7 +77,7 @@ class Repository:
     def content(self, hash: str, most_bytes: int, source: str) -> bytes:
         """A file of the repository's objects. Raises BadInput where it is larger than the most that is read."""
         if int(self.run("cat-file", "-s", hash)) > most_bytes:
-            raise BadInput.one(source, f"is larger than {most_bytes:,} bytes, the most that is read")
+            raise BadInput.one(source, f"is larger than {counted(most_bytes, 'byte')}, the most that is read")
         return self.run("cat-file", "blob", hash)
 
     def contents(self, hashes: Sequence[str]) -> Iterator[bytes]:

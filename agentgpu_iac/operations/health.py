@@ -23,7 +23,7 @@ from agentgpu_iac.operations.snapshot import (
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.rendering.names import COMPONENT_LABEL
-from agentgpu_iac.units import quantity
+from agentgpu_iac.units import counted, quantity
 
 WAIT_CONTAINER = "wait-for-model"
 
@@ -92,11 +92,11 @@ def _workload(ref: Ref, body: Body, plan: Plan, snapshot: Snapshot) -> Iterator[
         message = "its controller has not acted on its present version"
         yield finding("unhealthy", ref, message, "see whether the controller runs", reason="not-observed")
     elif ready < replicas:
-        yield from _not_ready(ref, body, f"{ready} of {replicas} replicas ready", plan, snapshot)
+        yield from _not_ready(ref, body, f"{ready} of {counted(replicas, 'replica')} ready", plan, snapshot)
     else:
         present = count(body, "status", "updatedReplicas")
         if present < replicas:
-            message = f"{present} of {replicas} replicas run the present version"
+            message = f"{present} of {counted(replicas, 'replica')} run the present version"
             hint = "wait for the rollout: kubectl rollout status"
             yield finding("unhealthy", ref, message, hint, reason="rollout", detail=_stuck(body))
 
@@ -109,7 +109,7 @@ def _stuck(body: Body) -> str | None:
 def _daemon_set(ref: Ref, body: Body, plan: Plan, snapshot: Snapshot) -> Iterator[Finding]:
     nodes, ready = count(body, "status", "desiredNumberScheduled"), count(body, "status", "numberReady")
     if ready < nodes:
-        yield from _not_ready(ref, body, f"{ready} of {nodes} nodes ready", plan, snapshot)
+        yield from _not_ready(ref, body, f"{ready} of {counted(nodes, 'node')} ready", plan, snapshot)
 
 
 def _not_ready(ref: Ref, body: Body, summary: str, plan: Plan, snapshot: Snapshot) -> Iterator[Finding]:
@@ -223,7 +223,7 @@ def _crash(status: Body, ended: Body) -> Verdict:
     """A container that ended with a failure, and how."""
     name, code, why = status.get("name"), ended.get("exitCode"), str(ended.get("reason") or "Error")
     times = count(status, "restartCount")
-    message = f"container {name} ended with exit code {code} ({why}), {times} restart{'' if times == 1 else 's'}"
+    message = f"container {name} ended with exit code {code} ({why}), {counted(times, 'restart')}"
     if why == "OOMKilled":
         return Verdict(
             kind="unhealthy",
@@ -319,7 +319,7 @@ def _nodes(pool: NodePool, planned: Mapping[Ref, Body], snapshot: Snapshot) -> I
     nodes = tuple(node for node in snapshot.nodes if label(node, POOL_LABEL) == pool.name)
     made_on_demand = any(ref.kind.name == "NodePool" and ref.name == pool.name for ref in planned)
     if len(nodes) < pool.min and not made_on_demand:
-        message = f"{len(nodes)} of {pool.min} nodes"
+        message = f"{len(nodes)} of {counted(pool.min, 'node')}"
         hint = f"add {' or '.join(pool.instance_types)} nodes with the label {POOL_LABEL}={pool.name}"
         yield finding("missing", f"Node pool {pool.name}", message, hint, reason="node")
     slots = pool.accelerators_per_node * pool.slots_per_accelerator

@@ -11,7 +11,7 @@ from agentgpu_iac.operations.findings import FindingKind
 from agentgpu_iac.operations.snapshot import Snapshot, condition, is_true, items, label, name_of
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, KARPENTER_POOL_LABEL, POOL_LABEL
-from agentgpu_iac.units import quantity
+from agentgpu_iac.units import counted, quantity
 
 _CORDONED = "node.kubernetes.io/unschedulable"
 _NODE_TAINTS = "node.kubernetes.io/"
@@ -181,7 +181,11 @@ def _taints(pod: Body, pool: NodePool, nodes: tuple[Body, ...], words: str) -> V
         return None
     taints = sorted({taint for each in kept.values() for taint in each})
     spelled = ", ".join(taints)
-    where = f"{len(kept)} of {len(kept)} nodes of pool {pool.name}" if len(kept) > 1 else f"node {next(iter(kept))}"
+    where = (
+        f"{len(kept)} of {counted(len(kept), 'node')} of pool {pool.name}"
+        if len(kept) > 1
+        else f"node {next(iter(kept))}"
+    )
     if all(taint.startswith(_CORDONED) for taint in taints):
         return _pending("cordoned", f"{where}: cordoned", "kubectl uncordon, once the node may take pods again", words)
     if all(taint.startswith(_NODE_TAINTS) for taint in taints):
@@ -216,7 +220,7 @@ def _capacity(pod: Body, pool: NodePool, nodes: tuple[Body, ...], words: str) ->
     if ACCELERATOR_RESOURCE in short and nodes and not any(_offers(node) for node in nodes):
         hint = "see whether the NVIDIA device plugin runs on the nodes"
         return _pending("capacity", f"no node of pool {pool.name} offers {ACCELERATOR_RESOURCE}", hint, words)
-    has = f"the {len(nodes)} node{'' if len(nodes) == 1 else 's'} of pool {pool.name}" if nodes else f"pool {pool.name}"
+    has = f"the {counted(len(nodes), 'node')} of pool {pool.name}" if nodes else f"pool {pool.name}"
     hint = f"the plan has {_nodes(pool)} of them; add one, or find out what takes their room"
     return _pending("capacity", f"{has}: no {asked} left", hint, words)
 

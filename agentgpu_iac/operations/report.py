@@ -16,6 +16,7 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.charts import OPERATORS
 from agentgpu_iac.plan.nodes import STACK_LABEL
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.units import counted
 
 _INSTEAD = {
     "karpenter.k8s.aws": ", or use --overlay node-groups",
@@ -82,7 +83,7 @@ def _unreadable(planned: Mapping[Ref, Body], snapshot: Snapshot) -> Iterator[Fin
 
 def _objects_of(planned: Mapping[Ref, Body], kind: object) -> str:
     number = sum(1 for ref in planned if ref.kind == kind)
-    return f"{number} planned object{'' if number == 1 else 's'}"
+    return counted(number, "planned object")
 
 
 def _objects(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from agentgpu_iac.operations.findings import KIND_ORDER, PERMANENT, Finding, Fin
 from agentgpu_iac.operations.progress import WorkloadProgress
 from agentgpu_iac.operations.report import Report
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.units import counted
 
 _TITLES: dict[FindingKind, str] = {
     "forbidden": "May not be read",
@@ -44,12 +45,11 @@ def status_view(report: Report) -> tuple[Block, ...]:
 
 def _summary(report: Report) -> str:
     if report.in_line:
-        return (
-            f"{report.stack}: in line with the plan. {report.objects} objects are there as planned, and all are well."
-        )
+        there = f"{counted(report.objects, 'object')} {'is' if report.objects == 1 else 'are'} there as planned"
+        return f"{report.stack}: in line with the plan. {there}, and all are well."
     counts = Counter(each.kind for each in report.findings)
     told = ", ".join(f"{counts[kind]} {_TITLES[kind].lower()}" for kind in KIND_ORDER if counts[kind])
-    return f"{report.stack}: not in line with the plan ({told}; {report.objects} objects planned)."
+    return f"{report.stack}: not in line with the plan ({told}; {counted(report.objects, 'object')} planned)."
 
 
 def _sentence(found: Finding, *, with_hint: bool) -> str:
@@ -61,10 +61,15 @@ def _sentence(found: Finding, *, with_hint: bool) -> str:
         (
             f"{found.object}{reason}: {found.message}.",
             f" Pods: {pods}." if pods else "",
-            f" The cluster says: {_shortened(found.detail)}" if found.detail else "",
+            f" The cluster says: {_ended(_shortened(found.detail))}" if found.detail else "",
             f" What to do: {found.hint}." if with_hint else "",
         )
     )
+
+
+def _ended(text: str) -> str:
+    """Words of somebody else as a sentence, so that ours begin after its end."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _shortened(text: str) -> str:

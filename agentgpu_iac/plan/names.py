@@ -14,6 +14,7 @@ from agentgpu_iac.plan.hosts import HostPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.reserved import BURST_ENDING, ENGINES_ENDING, PICKER_ENDING, PROXY_NAME, REST_ENDING, ROUTER_NAME
 from agentgpu_iac.spec.vocabulary import Tier
+from agentgpu_iac.units import counted
 
 MAX_LABEL = 63
 """Characters of a DNS label: what a Service, a pod's host name and the value of a Kubernetes label may hold."""
@@ -81,7 +82,7 @@ def clashes(plan: Plan) -> tuple[Clash, ...]:
             message = f"{there.bearer} and {claim.bearer} would both be the {claim.space} {claim.name!r}"
             found.append(Clash(message=message, agent=claim.agent or there.agent))
         elif len(claim.name) > claim.most:
-            message = f"the {claim.space} {claim.name!r} would have {len(claim.name)} characters; {claim.most} at most"
+            message = f"the {claim.space} {claim.name!r} would have {counted(len(claim.name), 'character')}; {claim.most} at most"
             found.append(Clash(message=message, agent=claim.agent))
         elif claim.is_port and int(claim.name) > MAX_PORT:
             message = f"{claim.bearer} would have the {claim.space} {claim.name}; the last is {MAX_PORT}"

@@ -11,6 +11,8 @@ import gzip
 import zlib
 from typing import Final
 
+from agentgpu_iac.units import counted
+
 PACKED: Final = "gz+b64"
 """The ``encoding`` of a packed file: gzip, then base64. cloud-init and Spheron's API both call it so."""
 LEAST_PACKED_BYTES: Final = 768
@@ -45,6 +47,6 @@ def too_long(path: str, size_bytes: int) -> str | None:
     if size_bytes <= MOST_CLOUD_INIT_BYTES:
         return None
     return (
-        f"{path} is {size_bytes:,} bytes long, and many clouds take {MOST_CLOUD_INIT_BYTES:,} of user data at most: "
+        f"{path} is {counted(size_bytes, 'byte')} long, and many clouds take {MOST_CLOUD_INIT_BYTES:,} of user data at most: "
         "copy its folder to the machine and run setup.sh there, or plan fewer models or engines for a machine"
     )

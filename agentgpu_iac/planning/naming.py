@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.naming import provider_meant
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model.agent import Agent
 from agentgpu_iac.spec.model.capacity import Capacity, OwnMachine
 from agentgpu_iac.spec.model.commitments import Commitment, SavingsRate
 
@@ -30,7 +31,7 @@ def with_ids(loaded: LoadedStack, catalog: Catalog) -> LoadedStack:
             "providers": _providers(spec.providers, catalog),
             "regions": _regions(spec.regions, catalog),
             "capacity": _capacity(spec.capacity, catalog),
-            "agents": tuple(agent.model_copy(update={"model": _model(agent.model, catalog)}) for agent in spec.agents),
+            "agents": tuple(_agent(agent, catalog) for agent in spec.agents),
         }
     )
     return loaded if named == spec else replace(loaded, stack=loaded.stack.model_copy(update={"spec": named}))
@@ -81,7 +82,21 @@ def _accelerator(name: str, catalog: Catalog) -> str:
         return name
 
 
-def _model(name: str, catalog: Catalog) -> str:
+def _agent(agent: Agent, catalog: Catalog) -> Agent:
+    """An agent whose models have their ids: its own, and the draft, which is fetched by that name."""
+    draft = agent.speculative
+    if draft is not None and draft.model is not None:
+        draft = draft.model_copy(update={"model": _draft(draft.model, catalog)})
+    return agent.model_copy(update={"model": model_id(agent.model, catalog), "speculative": draft})
+
+
+def model_id(name: str, catalog: Catalog) -> str:
     """The id of a model that is named without its publisher; other references are looked up as they are."""
     meant = catalog.models_meant(name)
     return meant[0] if len(meant) == 1 else name
+
+
+def _draft(name: str, catalog: Catalog) -> str:
+    """The same, and an id in another case as the catalog spells it: a draft need not be in the catalog, and is fetched."""
+    folded = name.casefold()
+    return next((row.id for row in catalog.models if row.id.casefold() == folded), model_id(name, catalog))

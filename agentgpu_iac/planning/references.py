@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
-from agentgpu_iac.catalog.naming import accelerators_meant
+from agentgpu_iac.catalog.naming import accelerators_meant, model_hint
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.credentials import credential_in
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
@@ -101,6 +101,15 @@ def _accelerator_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
             if name in near
         ]
         faults += _unknown(loaded, path, names, known, "accelerator", told=frozenset(near))
+    faults += [
+        loaded.fault(
+            f"spec.accelerators.deny[{position}]",
+            f"is {name!r}, which is both allowed and denied",
+            "write it in one of the two lists",
+        )
+        for position, name in enumerate(chosen.deny)
+        if name in chosen.allow
+    ]
     return faults
 
 
@@ -215,10 +224,17 @@ def _draft_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
         if wanted is None or wanted.model is None or draft_model(agent, catalog) is not None:
             continue
         path = f"spec.agents[{position}].speculative.model"
-        if wanted.method == "draft-model":
-            near = did_you_mean(wanted.model, sorted(row.id for row in catalog.models))
+        near = model_hint(wanted.model, (row.id for row in catalog.models))
+        if "/" not in wanted.model:
+            meant = catalog.models_meant(wanted.model)
+            message = (
+                f"model {wanted.model!r} may mean {len(meant)}" if meant else f"there is no model {wanted.model!r}"
+            )
+            hint = f"write one of {', '.join(map(repr, meant))}" if meant else near
+            faults.append(loaded.fault(path, message, hint))
+        elif wanted.method == "draft-model":
             message = f"the draft {wanted.model!r} is not in the catalog, so its KV cache is not known"
-            faults.append(loaded.fault(path, message, near or "name a model of the catalog"))
+            faults.append(loaded.fault(path, message, near))
         elif wanted.weights_gib is None:
             message = f"the draft {wanted.model!r} is not in the catalog, so its weights are not known"
             faults.append(loaded.fault(path, message, "write their size as weightsGib beside it"))

@@ -16,6 +16,7 @@ from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent, StackSpec
+from agentgpu_iac.units import counted
 
 _OVERLAY = "a row under thinking in a catalog overlay says how the model is switched and how much it thinks"
 _INTERACTIVE = ("voice", "chat")
@@ -120,7 +121,8 @@ def _faults(loaded: LoadedStack, agent: Agent, model: Model, switchable: bool, a
         yield loaded.fault(f"{at}.thinking", message, "leave thinking out, or name a model that thinks")
     if facts.thinks == "always" and (agent.thinking == "off" or stated == 0):
         message = (
-            f"{model.id} cannot be told not to think: an answer takes about {facts.typical_tokens:,} reasoning tokens, "
+            f"{model.id} cannot be told not to think: an answer takes about "
+            f"{counted(facts.typical_tokens, 'reasoning token')}, "
             f"{facts.tokens_error_factor:g} times less or more by what is asked"
         )
         place = f"{at}.thinking" if agent.thinking == "off" else tokens_at
@@ -155,7 +157,8 @@ def _room_faults(loaded: LoadedStack, agent: Agent, model: Model, choice: Thinki
     if turn + choice.tokens <= talk.max_context_tokens:
         return
     message = (
-        f"{talk.max_context_tokens:,} tokens cannot hold the system prompt and one turn, {turn:,} tokens, and the "
+        f"{counted(talk.max_context_tokens, 'token')} cannot hold the system prompt and one turn, "
+        f"{counted(turn, 'token')}, and the "
         f"{choice.tokens:,} that {model.id} typically thinks"
     )
     hint = "raise it, or state what you measured as reasoningTokensPerTurn"

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from agentgpu_iac.plan import AlertPlan, Workload, watching
 from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, wanted_replicas
-from agentgpu_iac.rendering.alert_words import Said, count_in_words, in_both_windows, metrics_of, windows_in_words
+from agentgpu_iac.rendering.alert_words import Said, in_both_windows, metrics_of, windows_in_words
 from agentgpu_iac.rendering.names import pod_pattern
 from agentgpu_iac.rendering.watched import Watched
+from agentgpu_iac.units import counted
 
 _BY_POD = f"{AGENT_SERIES_LABEL},{TIER_SERIES_LABEL},pod"
 
@@ -28,8 +29,8 @@ def _kv_cache_full(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]
         summary=f"The KV cache of {workload.title} is nearly full",
         description=(
             "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its KV cache, over "
-            f"{alert.threshold:.0%}. The plan holds {workload.sessions_in_cache} sessions of "
-            f"{workload.memory.context_tokens:,} tokens in "
+            f"{alert.threshold:.0%}. The plan holds {counted(workload.sessions_in_cache, 'session')} of "
+            f"{counted(workload.memory.context_tokens, 'token')} in "
             f"{workload.memory.planned_kv_ratio:.0%} of it: sessions are longer, or more, than planned."
         ),
         first="Few running requests mean long contexts: lower overrides.maxNumSeqs. All seats taken mean load: raise "
@@ -111,7 +112,7 @@ def _tpot_over_budget(watched: Watched, alert: AlertPlan, tiers: Sequence[Worklo
 def _with_seats(workload: Workload) -> str:
     if workload.pooling is not None:
         return f" at {per_second(workload.pooling.inputs_per_s or 0)} inputs/s on a replica"
-    return f" with {count_in_words(workload.max_num_seqs, 'session')} on a replica"
+    return f" with {counted(workload.max_num_seqs, 'session')} on a replica"
 
 
 def _preemptions(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
@@ -125,7 +126,7 @@ def _preemptions(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) 
         summary=f"{workload.title} throws running requests out of the KV cache",
         description=(
             f"{{{{ $labels.pod }}}} preempted {{{{ $value | humanize }}}} requests in {alert.window_s // 60} min; the plan has "
-            f"room for {workload.sessions_in_cache} sessions of {workload.memory.context_tokens:,} tokens: "
+            f"room for {counted(workload.sessions_in_cache, 'session')} of {counted(workload.memory.context_tokens, 'token')}: "
             "they are longer than that."
         ),
         first="Put the real lengths into conversation and plan again; until then lower overrides.maxNumSeqs.",
@@ -145,8 +146,9 @@ def _requests_rejected(watched: Watched, alert: AlertPlan, tiers: Sequence[Workl
         summary=f"Replicas of {workload.title} refuse requests",
         description=(
             f"{{{{ $value | humanize }}}} requests were refused (503) in {alert.window_s // 60} min, for longer than "
-            f"{alert.for_s} s. {retried}A replica lets {workload.admission.max_queued_requests} requests queue; all replicas "
-            f"have {seats:,} seats, for {_asked(workload, peak=True)} at the peak."
+            f"{alert.for_s} s. {retried}A replica lets {counted(workload.admission.max_queued_requests, 'request')} "
+            "queue; all replicas "
+            f"have {counted(seats, 'seat')}, for {_asked(workload, peak=True)} at the peak."
         ),
         first=f"Is the burst tier at its maximum? Then raise {_lever(workload)}. If it does not grow, look at its scaler and at "
         "pending pods.",
@@ -157,7 +159,7 @@ def _asked(workload: Workload, *, peak: bool) -> str:
     """What the agent is asked for, in words."""
     asked = workload.pooling
     if asked is None:
-        return f"{workload.sessions_peak if peak else workload.sessions_concurrent:,} sessions"
+        return counted(workload.sessions_peak if peak else workload.sessions_concurrent, "session")
     return f"{per_second(asked.requests_per_s_peak if peak else asked.requests_per_s)} requests/s"
 
 
@@ -190,11 +192,12 @@ def _replicas_below_plan(watched: Watched, alert: AlertPlan, tiers: Sequence[Wor
     if workload.open_hours is not None and watched.host is None:
         told = wanted_replicas(watched.plan.stack, workload.kind, workload.name, watched.cluster)
         least = f"clamp_max(sum({told}), {wanted})"
+    noun = "baseline replica" if watched.host is None else "replica"
     return Said(
         expression=f"({watched.warm_up(tiers)}) < {least}",
         summary=f"{workload.title} has fewer replicas than planned",
         description=(
-            f"{{{{ $value }}}} of {wanted} {'baseline ' if watched.host is None else ''}replicas answer, for longer than "
+            f"{{{{ $value }}}} of {counted(wanted, noun)} {'answers' if wanted == 1 else 'answer'}, for longer than "
             f"{alert.for_s} s; a cold start takes {workload.cold_start_s.total:.0f} s. They carry "
             f"{_asked(workload, peak=False)} at normal load."
         ),
@@ -252,12 +255,12 @@ def _metrics_missing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workloa
 
 def _keda_errors(watched: Watched, alert: AlertPlan, names: str) -> str:
     matches = "=~" if "|" in names else "="
-    counted = " or ".join(
+    held = " or ".join(
         f'increase(keda_scaler_detail_errors_total{{{label}="{watched.plan.stack}",scaledObject{matches}"{names}"'
         f"{watched.beside}}}[{alert.window_s}s])"
         for label in ("exported_namespace", "namespace")
     )
-    return f"sum({counted}) > {decimal(alert.threshold)}"
+    return f"sum({held}) > {decimal(alert.threshold)}"
 
 
 def _clock_failing(watched: Watched, alert: AlertPlan, baseline: Workload) -> Said:
@@ -289,7 +292,7 @@ def _scaler_failing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload
         summary=f"The burst tier of {burst.title} is not scaled",
         description=(
             f"What scales {burst.name} gets no value for its metrics: the tier stays as it is, between {least} and "
-            f"{burst.replicas.max} replicas, whatever the load."
+            f"{counted(burst.replicas.max, 'replica')}, whatever the load."
         ),
         first="kubectl describe the ScaledObject or HPA, then ask Prometheus its query: it must give one number. Until then "
         "scale by hand.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.plan import AlertPlan, MetricsPlan, Workload
 from agentgpu_iac.plan.series import decimal
+from agentgpu_iac.units import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +50,5 @@ def windows_in_words(alert: AlertPlan) -> str:
     """The windows and the floor, for a description."""
     return (
         f"in the last {alert.window_s // 60} min and in the last {alert.long_window_s // 60} min, of at least "
-        f"{alert.least_requests} requests"
+        f"{counted(alert.least_requests, 'request')}"
     )
-
-
-def count_in_words(number: int, noun: str) -> str:
-    """A number and what it counts: ``1 replica``, ``3 replicas``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentgpu_iac.plan.endpoints import Endpoint
+from agentgpu_iac.units import counted
 
 _HEAD = '''"""Chat models of the agent stack {stack}: made by agentgpu endpoints, which makes it again after a change.
 
@@ -68,7 +69,7 @@ def _part(endpoint: Endpoint) -> str:
 def _embeddings(endpoint: Endpoint) -> str:
     return _EMBEDDINGS.format(
         function=endpoint.agent.replace("-", "_") + "_model",
-        about=f"{endpoint.agent}: {endpoint.context_tokens:,} tokens of one text at most.",
+        about=f"{endpoint.agent}: {counted(endpoint.context_tokens, 'token')} of one text at most.",
         prefix=endpoint.agent.upper().replace("-", "_"),
         url=endpoint.base_url,
         model=endpoint.model,
@@ -81,7 +82,8 @@ def _ranker(endpoint: Endpoint) -> str:
     return _RANKER.format(
         name=endpoint.agent.upper().replace("-", "_"),
         url=endpoint.base_url + endpoint.routes[0],
-        about=f"{endpoint.agent}: POST the model {endpoint.model}, a query and documents; {endpoint.context_tokens:,} tokens of "
+        about=f"{endpoint.agent}: POST the model {endpoint.model}, a query and documents; "
+        f"{counted(endpoint.context_tokens, 'token')} of "
         "query and document at most.",
     )
 
@@ -93,7 +95,7 @@ def _key(endpoint: Endpoint) -> str:
 def _agent(endpoint: Endpoint) -> str:
     return _AGENT.format(
         function=endpoint.agent.replace("-", "_") + "_model",
-        about=f"{endpoint.agent}: {endpoint.context_tokens:,} tokens of context at most."
+        about=f"{endpoint.agent}: {counted(endpoint.context_tokens, 'token')} of context at most."
         + (f" Where it refuses, ask {endpoint.fallback}." if endpoint.fallback else ""),
         prefix=endpoint.agent.upper().replace("-", "_"),
         url=endpoint.base_url,

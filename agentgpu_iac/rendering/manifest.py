@@ -20,6 +20,7 @@ from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.reasons import commented
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump
+from agentgpu_iac.units import counted
 
 KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
 """API group of the one kind without a name, which Kustomize wants in a file of fixed name; Flux has a kind of the same
@@ -193,7 +194,7 @@ def _duplicates(manifests: tuple[Manifest, ...]) -> Iterator[Fault]:
     for (_, kind, namespace, name), times in objects.items():
         if times > 1:
             place = f" in namespace {namespace}" if namespace else ""
-            message = f"{times} objects would be {kind} {name!r}{place}"
+            message = f"{counted(times, 'object')} would be {kind} {name!r}{place}"
             yield Fault(source="plan", message=message, hint="rename an agent")
 
 

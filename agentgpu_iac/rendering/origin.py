@@ -16,6 +16,7 @@ from typing import Any, Final
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.opening import MADE_BY
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.units import plural
 
 _DIGITS: Final = 12
 
@@ -63,7 +64,7 @@ class Origins:
         workloads = [workload for workload in self._plan.workloads if agent in (workload.agent, *workload.served)]
         served = workloads[0].served
         about = f"agent {agent}" if len(served) == 1 else f"deployment {agent} of {', '.join(served)}"
-        who = f"agent{'s' if len(served) > 1 else ''} {', '.join(served)} in spec.agents"
+        who = f"agent{plural(len(served))} {', '.join(served)} in spec.agents"
         fields = ", ".join(part for part in (who, _FIELDS.get(component, "")) if part)
         return self._lines(about, self._digest("agent", agent, workloads), fields, f"SPEC {agent}")
 

@@ -9,7 +9,7 @@ from agentgpu_iac.plan import MetricsPlan, Workload, baselines
 from agentgpu_iac.plan.series import TIER_SERIES_LABEL, decimal
 from agentgpu_iac.plan.watching import ERRORS, KV_CACHE_FULL
 from agentgpu_iac.rendering.watched import Watched
-from agentgpu_iac.units import money_text
+from agentgpu_iac.units import counted, money_text
 
 RATE = "[$__rate_interval]"
 
@@ -224,7 +224,7 @@ def _cost(watched: Watched, tiers: Sequence[Workload]) -> Iterator[Panel]:
             f"{decimal(workload.requests_per_session)})"
         )
         yield Panel(
-            title=f"Cost per session of {workload.requests_per_session:g} requests, over the last hour",
+            title=f"Cost per session of {counted(workload.requests_per_session, 'request', 'g')}, over the last hour",
             unit="currencyUSD",
             description="The cost of the last hour over the conversations that its finished requests make.",
             lines=(("USD a session", f"avg_over_time(({sum_of})[1h:1m]) / {sessions}"),),

@@ -9,9 +9,10 @@ from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE
 from agentgpu_iac.plan.series import decimal
 from agentgpu_iac.rendering.agent_alerts import pods_of
-from agentgpu_iac.rendering.alert_words import Said, count_in_words
+from agentgpu_iac.rendering.alert_words import Said
 from agentgpu_iac.rendering.names import model_cache
 from agentgpu_iac.rendering.watched import Watched
+from agentgpu_iac.units import counted
 
 _KUBE_RESOURCE = ACCELERATOR_RESOURCE.replace(".", "_").replace("/", "_")
 """How kube-state-metrics spells the resource."""
@@ -33,7 +34,7 @@ def _gpu_pods_pending(watched: Watched, alert: AlertPlan, _: Sequence[Workload])
         summary=f"Pods of {plan.stack} wait for accelerators",
         description=(
             f"{{{{ $value }}}} pods that ask for accelerators are pending for longer than {alert.for_s} s, the slowest cold "
-            f"start of the plan. The plan has {count_in_words(nodes, 'node')} at most."
+            f"start of the plan. The plan has {counted(nodes, 'node')} at most."
         ),
         first="kubectl describe pod: its last event says what is missing, capacity, quota, or the device plugin.",
     )
@@ -110,7 +111,8 @@ def _router_nearly_full(watched: Watched, alert: AlertPlan, _: Sequence[Workload
         expression=(f"({held} > {decimal(alert.threshold)}) or (max by (pod) ({accepted} - {handled}) > 0.5)"),
         summary=f"A router of {watched.plan.stack} runs out of connections",
         description=(
-            f"{{{{ $labels.pod }}}} holds more than {alert.threshold:,.0f} connections of callers, or dropped some for want of "
+            f"{{{{ $labels.pod }}}} holds more than {counted(alert.threshold, 'connection', ',.0f')} of callers, or "
+            "dropped some for want of "
             "room (value {{ $value | humanize }}). Beyond its limit callers are refused before any engine hears of them."
         ),
         first="Find callers that open connections and leave them open. If the load is real, raise sessions.peak: the router "
@@ -180,12 +182,12 @@ def _accelerator_hot(watched: Watched, alert: AlertPlan, workloads: Sequence[Wor
 
 def _exporter_missing(watched: Watched, alert: AlertPlan, workloads: Sequence[Workload]) -> Said:
     """An alert whose series are not there is silent for ever; so what exports them is asked for itself."""
-    counted = watched.plan.watching.accelerators != "none"
+    is_counted = watched.plan.watching.accelerators != "none"
     temperature = f"DCGM_FI_DEV_GPU_TEMP{_all(watched)}"
     missing: list[tuple[str, str]] = []
     if watched.host is None:
         missing.append(("kube-state-metrics", f"absent(kube_pod_info{{{watched.of_stack}}})"))
-    if counted:
+    if is_counted:
         away = f"absent({temperature})"
         if watched.host is None:
             away = f"({_engine_nodes(watched, workloads)}) unless on ({_NODE}) {temperature}"

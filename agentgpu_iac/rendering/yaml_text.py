@@ -101,15 +101,16 @@ class _Loader(yaml.CSafeLoader):
         return made
 
 
-class _Dumper(yaml.CSafeDumper):
-    """The C dumper without aliases."""
+class Dumper(yaml.CSafeDumper):
+    """The C dumper without aliases, for whoever writes YAML: what a text would be read as unquoted is known here alone."""
 
     def ignore_aliases(self, data: object) -> bool:
+        """What comes twice is written twice."""
         del data
         return True
 
     def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
-        """What it would be read as unquoted: of each short text once, since most come many times."""
+        """What a scalar would be read as unquoted: of each short text once, since most come many times."""
         if kind is yaml.ScalarNode and len(value) <= _SHORT:
             return _resolved(value, implicit)
         return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
@@ -119,6 +120,10 @@ class _Dumper(yaml.CSafeDumper):
 def _resolved(value: str, implicit: tuple[bool, bool]) -> str:
     resolver = yaml.resolver.Resolver()
     return str(resolver.resolve(yaml.ScalarNode, value, implicit))  # type: ignore[no-untyped-call]
+
+
+class _Dumper(Dumper):
+    """The dumper of manifests."""
 
 
 def _represented(dumper: _Dumper, text: str) -> yaml.ScalarNode:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agentgpu_iac.provisioning.engine.events import CHANGES, KindProgress, Verb, Work, is_secret
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.units import counted
 
 _TO_DO: Final[Mapping[Verb, str]] = {
     "create": "to create",
@@ -38,7 +39,8 @@ def changes_blocks(changes: Sequence[Work], unchanged: int) -> Iterator[Block]:
     """What would be changed, by kind; ``unchanged``: resources that stay as they are."""
     yield Heading(text="Changes")
     if not changes:
-        yield Paragraph(text=f"Nothing is to be done; {unchanged:,} resources stay as they are.")
+        stay = "stays as it is" if unchanged == 1 else "stay as they are"
+        yield Paragraph(text=f"Nothing is to be done; {counted(unchanged, 'resource')} {stay}.")
         return
     counts: dict[str, Counter[Verb]] = {}
     for work in changes:

@@ -29,6 +29,7 @@ from agentgpu_iac.review.change_view import (
     why_blocks,
 )
 from agentgpu_iac.review.diff import FitChange, PlanDiff, SecurityChange
+from agentgpu_iac.units import counted
 
 _FEW: Final = 3
 """Items of each kind on the page."""
@@ -213,7 +214,7 @@ def _there(found: PlanDiff) -> Iterator[tuple[str, str]]:
     if flags:
         yield "flags", str(flags)
     if found.changes:
-        yield "fields", f"{len(found.changes)} in {parts} parts of the plan"
+        yield "fields", f"{len(found.changes)} in {counted(parts, 'part')} of the plan"
     if found.files is not None and not found.files.is_empty:
         counts = ((found.files.added, "new"), (found.files.changed, "changed"), (found.files.deleted, "deleted"))
         yield "files", ", ".join(f"{len(paths)} {verb}" for paths, verb in counts if paths)

@@ -14,6 +14,7 @@ from agentgpu_iac.review.blocks import Block, Folded, Heading, Listing, Paragrap
 from agentgpu_iac.review.causes import Cause, Chain, Term
 from agentgpu_iac.review.cost_view import thousand
 from agentgpu_iac.review.diff import Change, FitChange, MoneyChange, PlanDiff, SecurityChange
+from agentgpu_iac.units import counted
 
 MOST_LINES: Final = 60
 """Lines of a comment: what a person reads in two minutes; what is folded away counts too."""
@@ -147,7 +148,7 @@ def chain_steps(chain: Chain, most: int, *, money: bool = True) -> str:
     told = [*_told(terms, most)]
     steps = [f"{term.name} {' -> '.join(_figures(term))}" for term in told]
     left = len(terms) - len(told)
-    more = f" ({left} more terms moved)" if left else ""
+    more = f" ({counted(left, 'more term')} moved)" if left else ""
     return f"{'; then '.join(steps)}{more}"
 
 
@@ -309,7 +310,8 @@ def _comment(found: PlanDiff, name: str, level: str, most: int) -> Iterator[Bloc
     details = tuple(_details(found))
     if details:
         table = Table(columns=("of", "what changes"), rows=details)
-        yield Folded(summary=f"Everything that changes ({len(found.changes)} fields)", blocks=(_rest(table, 2 * most),))
+        summary = f"Everything that changes ({counted(len(found.changes), 'field')})"
+        yield Folded(summary=summary, blocks=(_rest(table, 2 * most),))
     files = tuple(_files_by_kind(found))
     if files:
         count = (

@@ -74,6 +74,24 @@ def _wrapped(text: str, width: int) -> list[str]:
     return [*lines, line] if line or not lines else lines
 
 
+def between_words(line: str, width: int, *, hanging: int) -> list[str]:
+    """A line in lines of a width, under its own indent and ``hanging`` spaces more. A word is never broken: an address or a
+    path that is longer than a line can still be copied.
+    """
+    if width_of(line) <= width:
+        return [line]
+    first = line[: len(line) - len(line.lstrip())]
+    indent = first
+    found: list[str] = []
+    for word in line.split():
+        if found and width_of(f"{found[-1]} {word}") <= width:
+            found[-1] += f" {word}"
+        else:
+            found.append(f"{indent}{word}")
+            indent = first + " " * hanging
+    return found
+
+
 def _head(text: str, width: int) -> str:
     """As many characters of a text as fit, one at least."""
     end = 1

@@ -17,6 +17,7 @@ from agentgpu_iac.review.plan_view import gap_sentence, money_blocks, replicas, 
 from agentgpu_iac.review.proof_view import proof_blocks
 from agentgpu_iac.review.served_view import served_blocks
 from agentgpu_iac.review.warning_groups import RANK_TITLES, grouped
+from agentgpu_iac.units import counted
 
 TOPICS: Final = ("cost", "warnings")
 """What may stand in an agent's place; an agent of that name goes first."""
@@ -209,7 +210,7 @@ def _choices(plan: Plan, name: str) -> Iterator[Block]:
     refused = Counter(rejection.constraint for rejection in plan.rejections if rejection.agent in (name, "*"))
     if refused:
         counts = ", ".join(f"{constraint} {count}" for constraint, count in refused.most_common())
-        yield Paragraph(text=f"Rejected, whatever they cost: {refused.total()} candidates ({counts}).")
+        yield Paragraph(text=f"Rejected, whatever they cost: {counted(refused.total(), 'candidate')} ({counts}).")
 
 
 def numbers_named(plan: Plan, source: str, agent: str, number: str) -> tuple[LedgerEntry, ...]:

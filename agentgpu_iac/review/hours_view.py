@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import AgentPlan, OpenHoursPlan, Plan, Workload
+from agentgpu_iac.units import counted
 
 
 def hours_lines(plan: Plan) -> tuple[str, ...]:
@@ -37,6 +38,7 @@ def _work(agent: AgentPlan) -> str:
     if work is None:
         return ""
     return (
-        f"{agent.name}: {work.requests_per_window:,.0f} requests in {work.seconds / 3600:g} h are {work.requests_per_s:.3g} a "
+        f"{agent.name}: {counted(work.requests_per_window, 'request', ',.0f')} in {work.seconds / 3600:g} h are "
+        f"{work.requests_per_s:.3g} a "
         f"second, with {work.sessions:,} open at once."
     )

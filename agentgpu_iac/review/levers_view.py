@@ -8,6 +8,7 @@ from decimal import Decimal
 from agentgpu_iac.plan.lever import Frontier, Lever, Levers
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.frontier_chart import frontier_chart
+from agentgpu_iac.units import counted
 
 
 def levers_view(found: Levers) -> tuple[Block, ...]:
@@ -64,7 +65,7 @@ def ways_out_view(found: Levers) -> tuple[Block, ...]:
     """The changes with which a stack has a plan that has none."""
     if found.ways_out:
         return (Heading(text="Ways out"), _table(found.ways_out))
-    none = f"None of {len(found.levers)} changes makes a plan possible, nor those together that save most."
+    none = f"None of {counted(len(found.levers), 'change')} makes a plan possible, nor those together that save most."
     return (Heading(text="Ways out"), Paragraph(text=none))
 
 

@@ -16,7 +16,7 @@ from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.plan_view import bar, replicas
 from agentgpu_iac.review.proof_view import proof_blocks
 from agentgpu_iac.review.warning_groups import grouped
-from agentgpu_iac.units import HOURS_PER_MONTH
+from agentgpu_iac.units import HOURS_PER_MONTH, counted
 
 _SHOWN_AGENTS = 6
 """Agents whose part of the cost is named; of more, as many that cause most of it."""
@@ -267,7 +267,7 @@ def _money(plan: Plan) -> Iterator[str]:
     if cost.beside_usd_per_month is not None:
         known = sum(item.usd_per_month is not None for item in cost.beside)
         rest = len(cost.beside) - known
-        unknown = f", and {rest} items not known" if rest else ""
+        unknown = f", and {counted(rest, 'item')} not known" if rest else ""
         yield f"Not counted: USD {cost.beside_usd_per_month:,.2f} a month beside the nodes{unknown}."
     dearer = [other for other in cost.alternatives if other.agent is not None and other.delta_usd_per_month >= 0]
     if dearer and cost.expected_usd_per_month:

@@ -13,7 +13,7 @@ from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragr
 from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.served_view import served_blocks
-from agentgpu_iac.units import HOURS_PER_MONTH, figure
+from agentgpu_iac.units import HOURS_PER_MONTH, counted, figure
 
 _BAR_CELLS = 10
 _SHOWN_ALTERNATIVES = 8
@@ -122,11 +122,13 @@ def _agents(plan: Plan) -> Table:
             workload.tier,
             f"{workload.model} {workload.precision}",
             f"{workload.accelerators_per_replica} x {workload.accelerator}"
-            + (f" on {workload.nodes_per_replica} nodes" if workload.nodes_per_replica > 1 else "")
+            + (f" on {counted(workload.nodes_per_replica, 'node')}" if workload.nodes_per_replica > 1 else "")
             + (f" (shared: {workload.share_group})" if workload.share_group else ""),
             f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}"
             + (
-                f", {workload.attention_data_parallel_size} groups" if workload.attention_data_parallel_size > 1 else ""
+                f", {counted(workload.attention_data_parallel_size, 'group')}"
+                if workload.attention_data_parallel_size > 1
+                else ""
             ),
             str(workload.max_num_seqs),
             f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
@@ -243,7 +245,7 @@ def _cost(plan: Plan) -> Table:
         hours = ", ".join(f"{pair.hours_per_month:,.0f} h a month" for pair in each.break_even)
         rows.append((f"{amount} x {what}, pays from {hours}", f"{each.usd_per_month:,.2f}"))
         rows += [
-            (f"covered by it: {cover.nodes:g} nodes of {cover.node_pool}", f"-{cover.usd_per_month:,.2f}")
+            (f"covered by it: {counted(cover.nodes, 'node', 'g')} of {cover.node_pool}", f"-{cover.usd_per_month:,.2f}")
             for cover in each.covers
         ]
     rows.append(("baseline, a month of 720 h", f"{cost.baseline_usd_per_month:,.2f}"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Plan, ProofPlan
 from agentgpu_iac.review.blocks import Block, Heading, Paragraph, Table
+from agentgpu_iac.units import counted
 
 
 def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
@@ -46,7 +47,7 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
     )
     first = shown[0]
     requests = sum(each.requests for each in shown)
-    text = f"Simulated: {requests:,} requests, {first.traffic}, {first.hours:g} h for each of {len(first.seeds)} seeds."
+    text = f"Simulated: {counted(requests, 'request')}, {first.traffic}, {first.hours:g} h for each of {len(first.seeds)} seeds."
     if first.shortened_from_hours is not None:
         text += f" {first.traffic} has {first.shortened_from_hours:g} h of its own; its requests are many, so less was simulated."
     text += f" {first.plans} plans were simulated; an hour of this traffic costs USD {first.usd_per_hour:,.2f}"
@@ -96,7 +97,10 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
 
 def _refusal(proof: ProofPlan) -> str:
     if proof.constraint == "lost":
-        return f"{proof.agent}: {proof.limit:,.0f} requests were lost, and none may be."
+        return (
+            f"{proof.agent}: {counted(proof.limit, 'request', ',.0f')} {'was' if proof.limit == 1 else 'were'} "
+            "lost, and none may be."
+        )
     budget = "TTFT" if proof.constraint == "inside-ttft" else "TPOT"
     return (
         f"{proof.agent}: {proof.constraint}: {proof.need:.4%} of the requests must be within the {budget} budget, and "

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table, Tone, tone_of
 from agentgpu_iac.simulation.outcome import AgentOutcome, DeploymentOutcome, Moment, Percentiles, SimulationAnswer
+from agentgpu_iac.units import counted
 
 _MOMENTS = 12
 """Lines of the table over time."""
@@ -63,7 +64,7 @@ def simulation_headline(found: SimulationAnswer) -> str:
     """Whether it holds, and what was sent."""
     verdict = "holds every budget" if found.holds else "does not hold every budget"
     requests = sum(agent.requests for agent in found.agents)
-    return f"{found.stack} {verdict}: {requests:,} requests in {found.hours:g} h, {found.traffic}, seed {found.seed}."
+    return f"{found.stack} {verdict}: {counted(requests, 'request')} in {found.hours:g} h, {found.traffic}, seed {found.seed}."
 
 
 def _promises(agents: tuple[AgentOutcome, ...]) -> Table:

@@ -21,6 +21,7 @@ from agentgpu_iac.simulation.mishaps import Run
 from agentgpu_iac.simulation.replica import Call, Replica
 from agentgpu_iac.simulation.sessions import Ask, Session
 from agentgpu_iac.sizing.stepping import Asked
+from agentgpu_iac.units import counted
 
 _RETRY_AFTER_MS: Final = 1_000.0
 """What NGINX asks for as rendered; both SDKs heed it."""
@@ -372,7 +373,8 @@ class Fleet:
         seconds = max(1.0, (self.now_ms - self._warm_ms) / 1000)
         asked, answered = sum(each.requests for each in counts), sum(each.answered for each in counts)
         message = (
-            f"{deployment.name}: {waiting:,} requests wait, and more come than are answered: {asked / seconds:,.1f} a second "
+            f"{deployment.name}: {counted(waiting, 'request')} wait, and more come than are answered: "
+            f"{asked / seconds:,.1f} a second "
             f"against {answered / seconds:,.1f}; the queue would grow for ever. Plan for more sessions, or send less"
         )
         raise Infeasible(message)

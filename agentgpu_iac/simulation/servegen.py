@@ -13,6 +13,7 @@ from random import Random
 from typing import Final, NoReturn
 
 from agentgpu_iac.errors import BadInput, Fault, shortened
+from agentgpu_iac.units import counted
 
 WINDOW_S: Final = 600.0
 _COLUMNS: Final = 6
@@ -75,7 +76,7 @@ def arrivals(lines: Iterator[str], source: str, name: str, most: int) -> Iterato
         if not row:
             continue
         if len(row) != _COLUMNS:
-            _fault(source, line, "", f"has {len(row)} columns; write {_COLUMNS}")
+            _fault(source, line, "", f"has {counted(len(row), 'column')}; write {_COLUMNS}")
         start_s, rate = _figure(row[0], source, line, "start"), _figure(row[1], source, line, "rate")
         order.check(start_s, line, "start")
         if start_s == before:
@@ -90,7 +91,7 @@ def arrivals(lines: Iterator[str], source: str, name: str, most: int) -> Iterato
         while at_s < WINDOW_S:
             count += 1
             if count > most:
-                raise BadInput.one(source, f"makes more than {most:,} requests, the most that is read")
+                raise BadInput.one(source, f"makes more than {counted(most, 'request')}, the most that is read")
             yield start_s + at_s
             at_s += gap()
 

@@ -20,6 +20,7 @@ from agentgpu_iac.simulation.reporting import report
 from agentgpu_iac.simulation.sessions import Ask, Session, Talk, TurnClass
 from agentgpu_iac.simulation.traces import Trace, TraceRequest
 from agentgpu_iac.simulation.volume import session_counts, sessions_over_time
+from agentgpu_iac.units import counted
 
 _MOST_WARM_UP_S = 900.0
 """Longest time in which sessions begin one after another before anything is measured."""
@@ -254,7 +255,10 @@ def _on_trace(
     if rate is None:
         rate = _normal_rate(agent, baseline) or trace.requests_per_s
     if rate * hours * 3600 > _MOST_SENT:
-        message = f"makes {rate * hours * 3600:,.0f} requests in {hours:g} h, and {_MOST_SENT:,} are the most that is simulated"
+        message = (
+            f"makes {counted(rate * hours * 3600, 'request', ',.0f')} in {hours:g} h, and {_MOST_SENT:,} are "
+            "the most that is simulated"
+        )
         raise BadInput.one("--request-rate", message, hint="write a lower one, or a lower --hours")
     sent = _Sent(trace, Talk(agent), rate, baseline.max_model_len, asked.seed, hours * 3600)
     fleet = Fleet(
@@ -266,7 +270,10 @@ def _on_trace(
     )
     fleet.run(sent.sessions(agent.name))
     if sent.cut:
-        warnings.append(f"{sent.cut:,} requests were longer than maxModelLen ({baseline.max_model_len:,}) and were cut")
+        were = "was" if sent.cut == 1 else "were"
+        warnings.append(
+            f"{counted(sent.cut, 'request')} longer than maxModelLen ({baseline.max_model_len:,}) {were} cut"
+        )
     name = f"{trace.source} at {rate:.3g} requests/s"
     shown = {agent.name: measures[agent.name]}
     return report(

@@ -23,6 +23,7 @@ from typing import Any, Final, NoReturn
 from agentgpu_iac.errors import BadInput, Fault, shortened
 from agentgpu_iac.inputs import MOST_LINE_BYTES, json_of, lines_in, opened, source_of
 from agentgpu_iac.simulation import servegen
+from agentgpu_iac.units import counted
 
 MOST_REQUESTS: Final = 2_000_000
 """Requests of one trace: each takes some hundred bytes of memory."""
@@ -89,7 +90,8 @@ def read_trace(path: Path) -> Trace:
         for each in found
     )
     if requests[-1].at_s > servegen.MOST_SPAN_S + servegen.WINDOW_S:  # of several files; each has its line
-        raise BadInput.one(source, f"spans {requests[-1].at_s / 86_400:,.0f} days, and 400 are the most that is read")
+        days = counted(requests[-1].at_s / 86_400, "day", ",.0f")
+        raise BadInput.one(source, f"spans {days}, and 400 are the most that is read")
     return Trace(source=path.name, layout=layout, requests=requests)
 
 

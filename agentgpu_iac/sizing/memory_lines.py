@@ -16,7 +16,7 @@ from agentgpu_iac.sizing.replica import MemoryTerms, fullest_experts
 from agentgpu_iac.sizing.runner import samples_in_16_bit
 from agentgpu_iac.sizing.weights import lora_slot_gib, parts, stored_bits
 from agentgpu_iac.spec.vocabulary import Precision
-from agentgpu_iac.units import GIB, ceil_div
+from agentgpu_iac.units import GIB, ceil_div, counted
 
 _BLOCKS = f"context in blocks of {KV_BLOCK_TOKENS}"
 _OF_THE_SPEC = "spec: overrides"
@@ -88,10 +88,11 @@ def _weights(terms: MemoryTerms) -> Line:
             f"{terms.expert_bytes:,.0f} B x {held} / {replica.accelerators_of_an_expert} + "
             f"({parts.divided_bytes:,.0f} B - {terms.expert_bytes:,.0f} B) / {tensor}"
         )
+    fullest = "" if pipeline == 1 else f", the fullest of {counted(pipeline, 'stage')}"
     return _gib(
         "weightsGib",
         f"{'published checkpoint' if known else _stored(model, replica.precision)} in {replica.precision}"
-        f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'}: "
+        f"{fullest}: "
         f"({shared} + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
         f"({inputs} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
         terms.weights_gib,
@@ -291,7 +292,8 @@ def _activation(terms: MemoryTerms, seats: int) -> Line:
         f"{peak.feed_forward_gib:.6f})",
         terms.activation_gib(seats),
         f"fitted on vLLM start-up logs (accounted for as {replica.accounted_as}): the sampler of the profiling run, or the "
-        f"layer's buffers; a session's logits are {copies:g} copies of {replica.model.vocab_size:,} x 4 bytes and a little "
+        f"layer's buffers; a session's logits are {counted(copies, 'copy', 'g')} of {replica.model.vocab_size:,} x 4 "
+        "bytes and a little "
         "more" + ("" if rows == 1 else f", {rows} times: a step checks so many tokens"),
     )
 

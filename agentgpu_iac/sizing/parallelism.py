@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.weights import block_side
 from agentgpu_iac.spec.vocabulary import Engine, Precision
+from agentgpu_iac.units import counted
 
 Fault = tuple[str, float, float | None, Literal["accelerators", "experts", "groups", "parts"]]
 """What is impossible: the sentence, what it needs, what there is, and their unit."""
@@ -27,7 +28,7 @@ def attention_groups_fault(model: Model, attention_groups: int) -> Fault | None:
     if attention_groups == 1 or model.experts:
         return None
     message = (
-        f"{model.id} has no experts that {attention_groups} attention groups could share: groups of a dense model are "
+        f"{model.id} has no experts that {counted(attention_groups, 'attention group')} could share: groups of a dense model are "
         "replicas, each with all weights, so leave attentionDataParallelSize out and let the plan count replicas"
     )
     return message, attention_groups, 1, "groups"
@@ -90,14 +91,15 @@ def _expert_faults(engine: Engine, model: Model, accelerators: int, expert_paral
         )
         yield message, expert_parallel, accelerators, "accelerators"
     if accelerators % parts:
-        message = f"{accelerators} accelerators of a stage do not divide into expert parallelism of {parts}"
+        message = f"{counted(accelerators, 'accelerator')} of a stage do not divide into expert parallelism of {parts}"
         yield message, parts, accelerators, "accelerators"
     if parts > model.experts:
         message = f"expert parallelism of {parts} for {model.experts} experts in a layer"
         yield message, parts, model.experts, "experts"
     if port.deals_all_experts_out and parts != accelerators:
         message = (
-            f"{engine} deals experts out over all {accelerators} accelerators of a stage or over none: an expert-parallel size "
+            f"{engine} deals experts out over all {counted(accelerators, 'accelerator')} of a stage or over none: an "
+            "expert-parallel size "
             f"of {parts} cannot be asked of it"
         )
         yield message, parts, accelerators, "accelerators"

@@ -20,6 +20,7 @@ from agentgpu_iac.spec.rule_values import LINE, Violation, count, is_count, item
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
 from agentgpu_iac.spec.yaml_tree import Data, Steps
+from agentgpu_iac.units import counted
 
 
 def duplicate(what: str, name: str, steps: Steps, first: Steps) -> Violation:
@@ -97,7 +98,7 @@ def speculative_rules(speculative: Mapping[str, Data], at: Steps) -> Iterator[Vi
     if tokens is not None and isinstance(accepted, int | float) and accepted > tokens + 1:
         yield Violation(
             steps=(*at, "acceptedTokens"),
-            message=f"a step that proposes {tokens} tokens yields {tokens + 1} at most; not {accepted:g}",
+            message=f"a step that proposes {counted(tokens, 'token')} yields {tokens + 1} at most; not {accepted:g}",
         )
 
 
@@ -108,7 +109,7 @@ def session_rules(sessions: Mapping[str, Data], at: Steps) -> Iterator[Violation
     if concurrent is not None and is_count(peak) and peak < concurrent:
         yield Violation(
             steps=(*at, "peak"),
-            message=f"peak must be at least concurrent, {concurrent:,} sessions; not {peak:,}",
+            message=f"peak must be at least concurrent, {counted(concurrent, 'session')}; not {peak:,}",
         )
 
 
@@ -132,7 +133,7 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
     parts = zip(("system prompt", "input", "output", "reasoning"), known, strict=True)
     yield Violation(
         steps=(*at, "maxContextTokens"),
-        message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
+        message=f"{counted(limit, 'token')} cannot hold the system prompt and one turn, {counted(sum(known), 'token')}",
         hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
     )
 
@@ -143,7 +144,8 @@ def _prompt_holds_its_shared_part(conversation: Mapping[str, Data], at: Steps) -
     if is_count(shared) and is_count(system) and shared > system:
         yield Violation(
             steps=(*at, "sharedPrefixTokens"),
-            message=f"{shared:,} tokens are more than the system prompt that they are the beginning of, {system:,} tokens",
+            message=f"{counted(shared, 'token')} are more than the system prompt that they are the beginning of, "
+            f"{counted(system, 'token')}",
             hint=f"line {LINE}: count tool definitions and whatever else every session begins with as systemPromptTokens",
             other=(*at, "systemPromptTokens"),
         )
@@ -207,7 +209,8 @@ def _conversation_is_finite(conversation: Mapping[str, Data], at: Steps) -> Iter
     if tokens > MAX_COUNT:
         yield Violation(
             steps=(*at, "turns"),
-            message=f"{turns:,} turns add {tokens:,.0f} tokens to the context; at most {MAX_COUNT:,} are planned for",
+            message=f"{counted(turns, 'turn')} would add {counted(tokens, 'token', ',.0f')} to the context; at most "
+            f"{MAX_COUNT:,} are planned for",
         )
 
 
@@ -279,7 +282,7 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
     if mean is not None and is_count(longest) and longest < mean:
         yield Violation(
             steps=(*at, "requests", "longestInputTokens"),
-            message=f"the longest input, {longest:,} tokens, is shorter than the mean one, {mean:,}",
+            message=f"the longest input, {counted(longest, 'token')}, is shorter than the mean one, {mean:,}",
         )
 
 

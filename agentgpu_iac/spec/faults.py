@@ -28,6 +28,7 @@ from agentgpu_iac.spec.yaml_tree import (
     Tree,
     spelled,
 )
+from agentgpu_iac.units import counted
 
 CREDENTIAL_HINT = (
     "write the name of a Secret that holds it, and revoke it if this file was ever shared: Secrets are made with kubectl "
@@ -157,7 +158,7 @@ def _first(faults: list[Fault], unworded: int) -> list[Fault]:
     if more <= 0:
         return faults
     listed = sorted(faults)[:MAX_FAULTS]
-    return [*listed, replace(listed[-1], message=f"… and {more:,} more faults below this line", hint="")]
+    return [*listed, replace(listed[-1], message=f"… and {counted(more, 'more fault')} below this line", hint="")]
 
 
 def _fault(source: str, place: Place, path: str, message: str, hint: str = "") -> Fault:

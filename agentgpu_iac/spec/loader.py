@@ -39,6 +39,7 @@ from agentgpu_iac.spec.yaml_tree import (
     place_of_index,
     steps_of,
 )
+from agentgpu_iac.units import counted
 
 MAX_BYTES = 4 * 2**20
 """The largest file that is read: the most agents that a stack has, with every key written out, take a tenth of it."""
@@ -96,7 +97,7 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES, also: Als
         BadInput: the bytes hold faults; carries all of them.
     """
     if len(raw) > max_bytes:
-        raise BadInput.one(source, f"is larger than {max_bytes:,} bytes, the most that is read")
+        raise BadInput.one(source, f"is larger than {counted(max_bytes, 'byte')}, the most that is read")
     tree = compose(_decoded(raw, source), source, start="start with: agentgpu init")
     if not isinstance(tree.root, MapNode):
         raise BadInput([*tree.faults, _not_a_mapping(tree.root, source)])

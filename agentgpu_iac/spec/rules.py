@@ -42,6 +42,7 @@ from agentgpu_iac.spec.schedule_rules import agent_schedule_rules, cover_rules, 
 from agentgpu_iac.spec.tenancy_rules import paid_fallback_rules, proxy_rules, team_rules
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
+from agentgpu_iac.units import counted
 
 _MOST_COMPARISONS = 100**2
 """In larger stacks nobody looks for the agent that a misspelt name meant: that would take minutes."""
@@ -118,7 +119,7 @@ def _observed_rules(observed: Mapping[str, Data]) -> Iterator[Violation]:
     if is_count(days) and days and "baselineSessions" not in observed:
         yield Violation(
             steps=("spec", "observed", "days"),
-            message=f"{days} days are observed, but 'baselineSessions' is missing",
+            message=f"{counted(days, 'day')} {'is' if days == 1 else 'are'} observed, but 'baselineSessions' is missing",
             hint="write how many sessions were held at any time over those days",
         )
 

@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 
 import yaml
 
+from agentgpu_iac.units import counted
+
 MAX_NUMBER_CHARACTERS = 64
 """Longest spelling of a number; the longest that any program writes for a float has 24 characters."""
 
@@ -114,7 +116,7 @@ def _read_float(text: str) -> float | Refusal:
 
 def _too_long(text: str) -> Refusal:
     return Refusal(
-        message=f"a number of {len(text):,} characters; at most {MAX_NUMBER_CHARACTERS} are read",
+        message=f"a number of {counted(len(text), 'character')}; at most {MAX_NUMBER_CHARACTERS} are read",
         hint="quote it if it is text",
     )
 

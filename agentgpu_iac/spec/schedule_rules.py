@@ -23,6 +23,7 @@ from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapp
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.window import weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
+from agentgpu_iac.units import counted
 
 _MOST_COMPARISONS = 100**2
 """In larger stacks nobody looks for whose hours cover whose."""
@@ -72,7 +73,8 @@ def agent_schedule_rules(
     if is_count(outside) and is_count(inside) and outside > inside:
         yield Violation(
             steps=(*where, "replicasOutside"),
-            message=f"{outside:,} replicas outside the windows are more than the {inside:,} of the windows",
+            message=f"{counted(outside, 'replica')} outside the windows {'is' if outside == 1 else 'are'} more than "
+            f"the {inside:,} of the windows",
             hint=f"overrides.baselineReplicas is on line {LINE}",
             other=(*at, "overrides", "baselineReplicas"),
         )

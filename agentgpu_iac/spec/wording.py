@@ -22,6 +22,7 @@ from agentgpu_iac.spec.shape import document_at, fields_of, parts_of, words_at
 from agentgpu_iac.spec.vocabulary import TARGET_MEANINGS
 from agentgpu_iac.spec.words_of_others import meant_by
 from agentgpu_iac.spec.yaml_tree import ListNode, MapNode, Node, ScalarNode, Steps
+from agentgpu_iac.units import counted
 
 WHOLE_NUMBER = "a whole number"
 NUMBER = "a number"
@@ -377,11 +378,12 @@ def _wrong_length_or_form(kind: str, context: Mapping[str, object], steps: Steps
         case "string_too_short":
             return Wording(message="must not be empty")
         case "string_too_long":
-            return Wording(message=f"is {length:,} characters long; at most {context.get('max_length')} fit")
+            return Wording(message=f"is {counted(length, 'character')} long; at most {context.get('max_length')} fit")
         case "too_short":
             return Wording(message="the list must not be empty")
         case "too_long":
-            what = f"has {len(node.entries):,} keys" if isinstance(node, MapNode) else f"the list has {length:,} items"
+            is_map = isinstance(node, MapNode)
+            what = f"has {counted(len(node.entries), 'key')}" if is_map else f"the list has {counted(length, 'item')}"
             return Wording(message=f"{what}; at most {_number(context.get('max_length'))} fit", hint=_smaller(steps))
         case "string_pattern_mismatch":
             return _wrong_form(next(str(step) for step in reversed(steps) if isinstance(step, str)), text)

@@ -22,6 +22,7 @@ from agentgpu_iac.characters import character_name, hidden_character
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.inputs import LINE_BREAK, line_and_column
 from agentgpu_iac.spec.scalars import Refusal, Scalar, meaning_of, read_plain, shown
+from agentgpu_iac.units import counted
 
 try:
     from yaml import CSafeLoader as _FastestLoader
@@ -374,7 +375,9 @@ class _Composer:
     def _grow(self, size: int, place: Place, steps: Steps) -> None:
         self._size += size
         if self._size > self._max_nodes:
-            self._stop(place, steps, f"holds more than {self._max_nodes:,} values, counting what aliases repeat")
+            self._stop(
+                place, steps, f"holds more than {counted(self._max_nodes, 'value')}, counting what aliases repeat"
+            )
 
     def _refuses_tag(self, event: events.ScalarEvent | events.CollectionStartEvent, place: Place, steps: Steps) -> bool:
         if event.tag:

@@ -17,6 +17,7 @@ from agentgpu_iac.spec.abilities import ABILITIES, Abilities
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Target
+from agentgpu_iac.units import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,7 @@ def by_provider(on_offer: Iterable[OnOffer]) -> Mapping[str, frozenset[OnOffer]]
 def left_out_count(sold: frozenset[OnOffer], target: Target) -> str:
     """How many instance types that is: the end of a sentence."""
     count = len({offer.instance_type for offer in sold})
-    return f"its {count} instance type{'s are' if count > 1 else ' is'} left out for target {target}"
+    return f"its {counted(count, 'instance type')} {'are' if count > 1 else 'is'} left out for target {target}"
 
 
 CANNOT_BE_NODES = "which cannot be nodes of a cluster"

@@ -320,7 +320,7 @@ def test_a_config_without_a_number_format_is_one_of_16_bit_and_says_so():
         ({"hidden_size": "5120"}, "hidden_size", "must be a positive whole number"),
         ({"num_hidden_layers": -1}, "num_hidden_layers", "must be a positive whole number"),
         ({"num_hidden_layers": True}, "num_hidden_layers", "must be a positive whole number"),
-        ({"layer_types": ["full_attention"] * 39}, "num_hidden_layers", "39 layers are described"),
+        ({"layer_types": ["full_attention"] * 39}, "num_hidden_layers", "what is described is 39 layers"),
         ({"layer_types": ["hyena"] * 40}, "layer_types", "'hyena'"),
         ({"compress_ratios": [4, 128]}, "compress_ratios", "a plan would be a guess"),
         ({"model_type": "nemotron-nas", "block_configs": [{"ffn": {}}] * 40}, "block_configs", "the KV heads differ"),

@@ -146,10 +146,10 @@ def test_inside_a_cluster_its_probes_say_it() -> None:
     (unasked,) = inside()
     assert (unasked.answers, unasked.says) == (None, "known in its cluster alone")
     (well,) = probed(inside(), judged(healthy()))
-    assert (well.answers, well.says) == (True, "1 of 1 replicas pass their probes")
+    assert (well.answers, well.says) == (True, "1 of 1 replica passes its probes")
     (waiting,) = probed(inside(), judged(with_object(down(unready()), DEPLOYMENT, status={"readyReplicas": 0})))
     assert waiting.answers is False
-    assert waiting.says.startswith("0 of 1 replicas pass their probes: ")
+    assert waiting.says.startswith("0 of 1 replica passes its probes: ")
     (stranger,) = probed(addresses({"agentUrls": {"other": INSIDE}}), judged(healthy()))
     assert stranger.answers is None
 
@@ -160,10 +160,10 @@ def test_a_cluster_out_of_reach_is_told(tmp_path: Path) -> None:
 
 
 def test_the_table_names_what_is_to_be_done() -> None:
-    agents = (Asked(agent="support", url=INSIDE, answers=False, says="0 of 1 replicas pass their probes"),)
+    agents = (Asked(agent="support", url=INSIDE, answers=False, says="0 of 1 replica passes its probes"),)
     _, table, follow = answers_blocks(agents, "agentgpu status stack.yaml --wait goes on looking.")
     assert isinstance(table, Table)
-    assert table.rows == (("support", "not yet", "0 of 1 replicas pass their probes", INSIDE),)
+    assert table.rows == (("support", "not yet", "0 of 1 replica passes its probes", INSIDE),)
     assert isinstance(follow, Paragraph)
     assert follow.text.endswith("agentgpu status stack.yaml --wait goes on looking.")
     assert list(answers_blocks((), "")) == []

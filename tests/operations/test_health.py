@@ -363,7 +363,7 @@ def test_what_an_operator_could_not_do_is_told_in_its_words() -> None:
 def test_a_pool_with_too_few_nodes_is_missing_nodes_unless_karpenter_makes_them() -> None:
     snapshot = replace(healthy(), nodes=())
     [found] = judged(snapshot).findings
-    assert (found.kind, found.object, found.message) == ("missing", f"Node pool {POOL}", "0 of 1 nodes")
+    assert (found.kind, found.object, found.message) == ("missing", f"Node pool {POOL}", "0 of 1 node")
     assert judged(replace(healthy(overlay="karpenter"), nodes=()), overlay="karpenter").in_line
 
 

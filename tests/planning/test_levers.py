@@ -246,3 +246,9 @@ class TestDrivers:
         assert money == sorted(money, reverse=True)
         shares = {each.agent: each.share_ratio for each in found.drivers}
         assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_card_is_left_out_by_whatever_name_it_was_allowed() -> None:
+    """Once ``no small-40`` kept it, where the spec called it SMALL-40."""
+    named = levers(load(SUPPORT, accelerators={"allow": ["SMALL-40", "LARGE-80"]}), CATALOG)
+    assert lever(named, "card", None, change="no small-40").write == "accelerators: {allow: [large-80]}"

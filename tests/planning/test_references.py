@@ -10,6 +10,7 @@ from agentgpu_iac.calculators.calculator import SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.choosing.caching import revision
+from agentgpu_iac.planning.naming import with_ids
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.planning.references import resolve_models
 from agentgpu_iac.spec.loader import LoadedStack, load_text
@@ -69,6 +70,31 @@ def test_drafts_and_adapters_may_be_pages_too() -> None:
     assert agent.speculative.model == "Qwen/Qwen3-0.6B"
     assert agent.lora_adapters[0].source == "acme/tone"
     assert (agent.speculative.model_revision, agent.lora_adapters[0].revision) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["Qwen3-0.6B", "qwen3-0.6b", "qwen/qwen3-0.6b"])
+def test_a_draft_is_fetched_by_its_id_however_it_is_named(name: str) -> None:
+    """Once engines were told to load a repository ``Qwen3-0.6B``, of nobody."""
+    loaded = with_ids(stack(agent=f"      speculative: {{method: draft-model, model: {name}}}\n"), REAL)
+    speculative = loaded.stack.spec.agents[0].speculative
+    assert speculative is not None
+    assert speculative.model == "Qwen/Qwen3-0.6B"
+
+
+def test_a_draft_without_a_publisher_is_one_of_the_catalog() -> None:
+    with pytest.raises(BadInput) as raised:
+        resolve_models(stack(agent="      speculative: {method: eagle3, model: my-eagle, weightsGib: 0.5}\n"), REAL)
+    (fault,) = raised.value.faults
+    assert (fault.line, fault.path) == (8, "spec.agents[0].speculative.model")
+    assert fault.message == "there is no model 'my-eagle'"
+
+
+def test_a_card_is_not_allowed_and_denied_under_two_names() -> None:
+    with pytest.raises(BadInput) as raised:
+        resolve_models(stack("  accelerators: {allow: [l4], deny: [NVIDIA L4]}\n"), REAL)
+    (fault,) = raised.value.faults
+    assert (fault.line, fault.path) == (5, "spec.accelerators.deny[0]")
+    assert fault.message == "is 'l4', which is both allowed and denied"
 
 
 def test_the_revision_of_a_draft_s_or_an_adapter_s_page_counts_where_none_is_written() -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from agentgpu_iac.catalog.huggingface.fields import MOST, Config, is_object, share
 from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import AttentionIndex, ExtraWeights
+from agentgpu_iac.units import counted
 
 _GATED: Final = ("qwen3_next", "qwen3_5", "afmoe", "muse_glimmer")
 """Model types (by their beginning) whose query projection also yields a gate for the output (or has one as wide)."""
@@ -79,7 +80,7 @@ def _heads_by_layer(config: Config, layers: Sequence[Layer], heads: int) -> tupl
     if not listed:
         return heads, None
     if len(listed) != len(layers):
-        config.fault("num_attention_heads_per_layer", f"describes {len(listed)} layers of {len(layers)}")
+        config.fault("num_attention_heads_per_layer", f"describes {counted(len(listed), 'layer')} of {len(layers)}")
         return heads, None
     found: dict[str, int] = {}
     for layer, value in zip(layers, listed, strict=True):
@@ -143,7 +144,8 @@ def index_of(config: Config, layers: Sequence[Layer]) -> AttentionIndex | None:
     if tokens > 1 and width and count:
         config.read.add("index_kpool_always_select_tail")
         config.unclear.append(
-            f"index_kpool of its config is {tokens}: an engine keeps one key of {width} for so many tokens in {count} layers, "
+            f"index_kpool of its config is {tokens}: an engine keeps one key of {width} for so many tokens in "
+            f"{counted(count, 'layer')}, "
             f"and a ring of {tokens} for each request; a fiftieth of the cache at most, which is not counted"
         )
         return None
@@ -162,7 +164,7 @@ def _indexed(config: Config, layers: Sequence[Layer]) -> tuple[int, ...]:
     kinds = config.listed("indexer_types")
     if kinds:
         if len(kinds) != len(layers):
-            config.fault("indexer_types", f"describes {len(kinds)} layers of {len(layers)}")
+            config.fault("indexer_types", f"describes {counted(len(kinds), 'layer')} of {len(layers)}")
         return tuple(number for number, kind in enumerate(kinds) if kind == "full" and number in full)
     marks = config.section("sparse_attention_config").listed("sparse_attention_freq")
     if marks:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, MOST_LAYERS, Config, is_list
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.errors import shortened
+from agentgpu_iac.units import counted
 
 Mixer = Literal["full", "sliding", "recurrent", "both", "none"]
 """``both``: attention over the whole context and a recurrent layer, side by side."""
@@ -137,7 +138,7 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
     if not kinds:
         kinds = _all("full", count)
     if not config.faults and len(kinds) != count:
-        config.fault("num_hidden_layers", f"is {count}, but {len(kinds)} layers are described")
+        config.fault("num_hidden_layers", f"is {count}, but what is described is {counted(len(kinds), 'layer')}")
     alone = [_ALONE.get(word) for word in words] if words else []
     told_alone = any(alone)
     dense = _dense(config, count) if has_experts else frozenset(range(count))
@@ -358,6 +359,6 @@ def _shared(config: Config, count: int) -> int:
     """Layers at the end that read the cache of an earlier one."""
     shared = config.integer("num_kv_shared_layers") or 0
     if shared >= count > 0:
-        config.fault("num_kv_shared_layers", f"is {shared}, and there are {count} layers: none would keep a cache")
+        config.fault("num_kv_shared_layers", f"is {shared}, and of {counted(count, 'layer')} none would keep a cache")
         return 0
     return shared

@@ -7,7 +7,7 @@ from typing import Final
 
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list, is_object
 from agentgpu_iac.catalog.model import ExtraWeights, Tower
-from agentgpu_iac.units import GIB
+from agentgpu_iac.units import GIB, counted
 
 PICTURES: Final = ("vision_config", "visual", "vision_tower_config", "img_processor")
 SOUND: Final = ("audio_config", "audio_encoder_config", "speech_config", "audio_processor")
@@ -53,7 +53,8 @@ def _said(config: Config, name: str, tower: Tower) -> Tower:
     gib = tower.parameters * 2 / GIB
     config.unclear.append(
         f"its config has no {name}, and its class reads {tower.reads}: the tower is taken as published models of its width, or "
-        f"its class by default, have it, {tower.layers} layers of {tower.hidden_size}, {gib:.2f} GiB; write null for none"
+        f"its class by default, have it, {counted(tower.layers, 'layer')} of {tower.hidden_size}, {gib:.2f} GiB; "
+        "write null for none"
     )
     return tower.model_copy(update={"is_assumed": True})
 

@@ -13,7 +13,7 @@ from agentgpu_iac.catalog.quantisation.linears import Linear
 from agentgpu_iac.catalog.quantisation.patterns import Names, PatternError, as_first_expert, matches, says_nothing
 from agentgpu_iac.catalog.quantisation.scheme import Scheme
 from agentgpu_iac.spec.vocabulary import Precision
-from agentgpu_iac.units import GIB
+from agentgpu_iac.units import GIB, counted
 
 _LAYER = re.compile(r"layers\.(\d+)")
 _MOST_NAMED = 3
@@ -85,8 +85,8 @@ def _split(module: Module, shares: Mapping[Format, int] | None, scheme: Scheme) 
         return
     total, left = sum(shares.values()), module.parameters
     ordered = sorted(shares.items(), key=lambda share: (share[1], share[0].bits))
-    for form, counted in ordered[:-1]:
-        share = module.parameters * counted // total
+    for form, part in ordered[:-1]:
+        share = module.parameters * part // total
         left -= share
         yield _module(module, form, share)
     yield _module(module, ordered[-1][0], left)
@@ -115,7 +115,10 @@ def _refuse_odd_groups(
             odd[linear.names[0].rsplit(".", 1)[-1], linear.columns, form.group] = None
     for name, columns, group in odd:
         faults.append(
-            ("quantization_config", f"groups of {group} weights do not divide the {columns:,} inputs of {name}")
+            (
+                "quantization_config",
+                f"groups of {group} weights do not divide the {counted(columns, 'input')} of {name}",
+            )
         )
 
 

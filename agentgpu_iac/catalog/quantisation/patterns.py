@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.quantisation.linears import DRAFT, NOT_COUNTED, OUTPUT_HEAD, TOWERS, Linear
+from agentgpu_iac.units import counted
 
 EXPRESSION = "re:"
 """What a regular expression begins with."""
@@ -112,7 +113,9 @@ def matches(patterns: Iterable[str], names: Names) -> Mapping[str, frozenset[int
     expressions = 0
     for pattern in dict.fromkeys(patterns):
         if len(pattern) > _LONGEST:
-            raise PatternError(f"holds a pattern of {len(pattern):,} characters: none is longer than {_LONGEST:,}")
+            raise PatternError(
+                f"holds a pattern of {counted(len(pattern), 'character')}: none is longer than {_LONGEST:,}"
+            )
         literal = _literal(pattern)
         if literal is not None:
             found[pattern] = names.named(literal, is_beginning=pattern.endswith("*") and not pattern.endswith(".*"))

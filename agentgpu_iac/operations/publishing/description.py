@@ -12,6 +12,7 @@ from agentgpu_iac.review.blocks import Heading, Listing, Paragraph, Table, markd
 from agentgpu_iac.review.change_view import diff_comment
 from agentgpu_iac.review.diff import PlanDiff
 from agentgpu_iac.review.policies import Violation
+from agentgpu_iac.units import counted
 
 _MOST_ROWS: Final = 30
 _MOST_TITLE: Final = 72
@@ -36,7 +37,7 @@ def title_of(changed: Sequence[Published], reason: str) -> str:
     more = f" and {len(changed) - 1} more" if changed[1:] else ""
     verb = "Refresh" if reason else "Publish"
     whole = f"{verb} {first}{more}"
-    return whole if len(whole) <= _MOST_TITLE else f"{verb} {len(changed)} folders of agent stacks"
+    return whole if len(whole) <= _MOST_TITLE else f"{verb} {counted(len(changed), 'folder')} of agent stacks"
 
 
 def message_of(changed: Sequence[Published], reason: str) -> str:

@@ -7,6 +7,7 @@ from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.tiers import replicas_before_ready
+from agentgpu_iac.units import counted
 
 
 def burst_of_requests(candidate: Candidate, baseline: Workload) -> Warning | None:
@@ -25,7 +26,7 @@ def burst_of_requests(candidate: Candidate, baseline: Workload) -> Warning | Non
         return warning("burst-absorbed", f"{outruns}: {warm} warm replica{plural} it", baseline.agent)
     return warning(
         "burst-outruns-cold-start",
-        f"{outruns}: the {warm} warm replica{'s' if warm > 1 else ''} of {needed} answer {warm / needed:.0%} of it, and the "
+        f"{outruns}: the {counted(warm, 'warm replica')} of {needed} answer {warm / needed:.0%} of it, and the "
         "rest waits or is turned away (503) until the burst tier is ready",
         baseline.agent,
     )

@@ -9,7 +9,7 @@ from agentgpu_iac.plan import CommitmentCost, Warning
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.tiers import RESERVE_AFTER_DAYS
-from agentgpu_iac.units import HOURS_PER_MONTH
+from agentgpu_iac.units import HOURS_PER_MONTH, counted
 
 
 def commitment_warnings(context: Context) -> Iterator[Warning]:
@@ -27,7 +27,8 @@ def commitment_warnings(context: Context) -> Iterator[Warning]:
             yield warning(
                 "commitment-on-a-forecast",
                 f"the plan signs {_amount(each, each.committed)}, which binds for {_term(each)}, and "
-                f"{context.spec.observed.days} days of production are observed: {RESERVE_AFTER_DAYS} would show that the load "
+                f"{counted(context.spec.observed.days, 'day')} of production "
+                f"{'is' if context.spec.observed.days == 1 else 'are'} observed: {RESERVE_AFTER_DAYS} would show that the load "
                 "is there (observed)",
             )
 
@@ -60,5 +61,5 @@ def _amount(each: CommitmentCost, amount: float) -> str:
 
 def _term(each: CommitmentCost) -> str:
     if each.term_months is not None:
-        return f"{each.term_months} months"
+        return counted(each.term_months, "month")
     return "its term" if each.ends is None else f"the time until {each.ends}"

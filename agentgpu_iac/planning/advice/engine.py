@@ -13,6 +13,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, parsers_in, quantises_at_load
 from agentgpu_iac.sizing.repacks import assumed_repack
+from agentgpu_iac.units import counted
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 
@@ -85,7 +86,8 @@ def speculation_unmeasured(candidate: Candidate) -> Warning | None:
         return None
     return warning(
         "speculative-unmeasured",
-        f"speculative decoding ({speculative.method}, {speculative.tokens} tokens a step) is counted in memory only: it may "
+        f"speculative decoding ({speculative.method}, {counted(speculative.tokens, 'token')} a step) is counted in "
+        "memory only: it may "
         "speed up or slow down, and TPOT is predicted as if it did neither; set speculative.acceptedTokens once measured",
         candidate.demand.name,
     )
@@ -98,7 +100,8 @@ def queue_without_limit(baseline: Workload) -> Warning | None:
         return None
     return warning(
         "queue-not-limited",
-        f"{PORTS[engine.name].title} {engine.version} cannot limit its queue: the planned {limit} requests of a replica are "
+        f"{PORTS[engine.name].title} {engine.version} cannot limit its queue: the planned "
+        f"{counted(limit, 'request')} of a replica are "
         "not enforced by it",
         baseline.agent,
     )
@@ -110,7 +113,8 @@ def image_without_fabric(baseline: Workload) -> Warning | None:
         return None
     return warning(
         "efa-image",
-        f"the {baseline.nodes_per_replica} nodes of a replica reach one another by EFA only if the engine image has libfabric "
+        f"the {counted(baseline.nodes_per_replica, 'node')} of a replica reach one another by EFA only if the engine "
+        "image has libfabric "
         f"and the aws-ofi-nccl plugin; {baseline.engine.image} is not known to: without them NCCL uses TCP, which the "
         "latency counts with. Name an image that has them with pins.engineImage",
         baseline.agent,
@@ -124,18 +128,21 @@ def attention_groups(context: Context, baseline: Workload) -> Warning | None:
         return None
     who = (
         "NGINX gives each session one of them by a hash, so that its context is found again, and the fullest is counted with "
-        f"{seats} of the {baseline.max_num_seqs} sessions: callers that send no {context.spec.network.session_header} lose "
+        f"{seats} of the {counted(baseline.max_num_seqs, 'session')}: callers that send no "
+        f"{context.spec.network.session_header} lose "
         "their context"
         if baseline.group_choice == "by-session"
-        else f"the engine chooses one for each request, the fullest with {seats} of the {baseline.max_num_seqs} sessions: "
-        f"context of earlier turns is found in one of {groups} requests, which the prefix hit ratio of "
+        else f"the engine chooses one for each request, the fullest with {seats} of the "
+        f"{counted(baseline.max_num_seqs, 'session')}: "
+        f"context of earlier turns is found in one of {counted(groups, 'request')}, which the prefix hit ratio of "
         f"{baseline.routing.prefix_hit_ratio:.0%} counts"
     )
     each = baseline.tensor_parallel_size
     of = f"one {baseline.accelerator}" if each == 1 else f"{each} x {baseline.accelerator}"
     return warning(
         "attention-groups",
-        f"a replica has {groups} attention groups of {of}, which share the experts and step together: " + who,
+        f"a replica has {counted(groups, 'attention group')} of {of}, which share the experts and step together: "
+        + who,
         baseline.agent,
     )
 

@@ -13,6 +13,7 @@ from agentgpu_iac.planning.choosing.state_pages import found_ratio
 from agentgpu_iac.planning.choosing.tiers import seats_in_time, sessions_before_ready
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import counted
 
 COMPLETE_ANSWER_MS = 2_000.0
 """A chat user expects a complete answer within 2 s."""
@@ -28,7 +29,8 @@ def too_few_seats(candidate: Candidate) -> Warning | None:
         return None
     return warning(
         "too-few-seats",
-        f"as set by hand, {warm:,} sessions have a seat at normal load ({demand.concurrent:,} are expected) and {all_seats:,} at "
+        f"as set by hand, {counted(warm, 'session')} {'has' if warm == 1 else 'have'} a seat at normal load "
+        f"({demand.concurrent:,} are expected) and {all_seats:,} at "
         f"the peak ({demand.peak:,} are expected): the rest wait or are turned away",
         demand.name,
     )
@@ -41,19 +43,21 @@ def burst_outruns_cold_start(candidate: Candidate, tiers: Sequence[Workload]) ->
     if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
     warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
-    outruns = f"the burst to {demand.peak:,} sessions in {ramp_s:,.0f} s outruns a cold start of up to {cold_s:,.0f} s"
+    outruns = f"the burst to {counted(demand.peak, 'session')} in {ramp_s:,.0f} s outruns a cold start of up to {cold_s:,.0f} s"
     early = sessions_before_ready(demand, cold_s)
     if warm * seats >= early:
         lost = max(0.0, 1 - candidate.normal_replicas * seats / early)
         fewer = f"; {candidate.normal_replicas} would turn away {lost:.0%}" if lost > 0 else ""
-        plural = "s absorb" if warm > 1 else " absorbs"
-        return warning("burst-absorbed", f"{outruns}: {warm} warm replica{plural} it{fewer}", baseline.agent)
+        absorb = "absorb" if warm > 1 else "absorbs"
+        return warning(
+            "burst-absorbed", f"{outruns}: {counted(warm, 'warm replica')} {absorb} it{fewer}", baseline.agent
+        )
     away = 1 - warm * seats / early
     return warning(
         "burst-outruns-cold-start",
-        f"{outruns}: the {warm} warm replica{'s hold' if warm > 1 else ' holds'} {warm * seats:,} sessions, so until the burst "
-        f"tier is ready about {away:.0%} are turned away (503) by admission control; {candidate.peak_replicas} warm "
-        "replicas would take them all",
+        f"{outruns}: the {counted(warm, 'warm replica')} {'hold' if warm > 1 else 'holds'} {counted(warm * seats, 'session')}, "
+        f"so until the burst tier is ready about {away:.0%} are turned away (503) by admission control; "
+        f"{counted(candidate.peak_replicas, 'warm replica')} would take them all",
         baseline.agent,
     )
 
@@ -77,7 +81,7 @@ def burst_shares_gateway(context: Context, candidate: Candidate, tiers: Sequence
     return warning(
         "burst-shares-gateway",
         f"warm replicas hold whoever comes within {late.alone_total:,.0f} s, the start of a node that fills its cache alone; if "
-        f"all {filler.nodes_at_once} nodes of the burst fill theirs at once, they share one gateway, a start may take "
+        f"all {counted(filler.nodes_at_once, 'node')} of the burst fill theirs at once, they share one gateway, a start may take "
         f"{late.total:,.0f} s, and about {away:.0%} are turned away: source: s3 goes round the gateway",
         demand.name,
     )
@@ -98,7 +102,7 @@ def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None
     in_time = min(1.0, max(0.0, latency.budget_ttft_ms - latency.network_ms) / all_read_ms)
     return warning(
         "prompts-queue",
-        f"if all {candidate.max_num_seqs} sessions of a replica send at once, reading their prompts takes "
+        f"if all {counted(candidate.max_num_seqs, 'session')} of a replica send at once, reading their prompts takes "
         f"{all_read_ms / 1000:,.1f} s: about {in_time:.0%} get their first token within {latency.budget_ttft_ms:,.0f} ms",
         baseline.agent,
     )
@@ -119,7 +123,11 @@ def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> 
             if more
             else f"; {second.description} costs no more"
         )
-    count = f"{baseline.replicas.max} replicas" if baseline.replicas.max > 1 else "one replica and no spare accelerator"
+    count = (
+        counted(baseline.replicas.max, "replica")
+        if baseline.replicas.max > 1
+        else "one replica and no spare accelerator"
+    )
     what = f"every rollout is an outage of {fixed}"
     if target_of(context.spec).can.changes_machines_in_place:
         what = f"a machine starts all engines that a change touches anew at once, so {what}"
@@ -189,7 +197,8 @@ def needs_router(context: Context, candidate: Candidate, baseline: Workload) -> 
         return None
     return warning(
         "router-needed",
-        f"the plan counts on sessions returning to the one of {candidate.peak_replicas} replicas that holds their context, "
+        f"the plan counts on sessions returning to the one of {counted(candidate.peak_replicas, 'replica')} that "
+        "holds their context, "
         f"and network.router is none: unless a router of yours hashes {context.spec.network.session_header}, the Service "
         f"spreads connections and the prefix hit ratio falls to about {1 / candidate.peak_replicas:.2f}. Set router: auto, or "
         "routing: round-robin to have the misses counted",
@@ -208,8 +217,8 @@ def slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
     wanted = candidate.demand.shape.output_tokens_per_turn
     return warning(
         "answer-over-2s",
-        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with as many requests as planned; "
-        f"{fitting:,} tokens fit into 2 s. Set e2eMs to make it a budget",
+        f"a complete answer of {counted(wanted, 'token')} takes {latency.e2e_ms / 1000:,.1f} s with as many requests as planned; "
+        f"{counted(fitting, 'token')} fit into 2 s. Set e2eMs to make it a budget",
         baseline.agent,
     )
 
@@ -260,7 +269,7 @@ def spot_without_notice(tiers: Sequence[Workload]) -> Warning | None:
         return warning(
             "spot-without-notice",
             f"tier {workload.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
-            f"{workload.most_generating} answers per replica at once",
+            f"{counted(workload.most_generating, 'answer')} per replica at once",
             workload.agent,
         )
     return None

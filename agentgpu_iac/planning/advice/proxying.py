@@ -9,6 +9,7 @@ from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.running.proxying import CHUNK_CPU_US, CORE_MILLI, cpu_milli, seats, tokens_behind
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import counted
 
 
 def proxy_warnings(context: Context) -> Iterator[Warning]:
@@ -44,7 +45,8 @@ def _alone(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
         return
     yield warning(
         "proxy-alone",
-        f"one LiteLLM stands in front of {len(proxy.agents)} agents, and while it is replaced nobody answers{forgets}; name a "
+        f"one LiteLLM stands in front of {counted(len(proxy.agents), 'agent')}, and while it is replaced nobody "
+        f"answers{forgets}; name a "
         "Redis in proxy.redisSecret, and two or more count together",
     )
 
@@ -85,8 +87,9 @@ def _demand(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
         then = f" and then go to {', '.join(route.fallbacks[1:])}" if len(route.fallbacks) > 1 else ""
         yield warning(
             "fallback-demand",
-            f"when it is down, its {own.sessions_peak:,} sessions of the peak ask {other.name}, which has "
-            f"{room:,} seats for {other.sessions_peak:,} of its own: up to {missing:,} wait there or are refused{then}. No room "
+            f"when it is down, its {counted(own.sessions_peak, 'session')} of the peak ask {other.name}, which has "
+            f"{counted(room, 'seat')} for {other.sessions_peak:,} of its own: up to {missing:,} wait there or are "
+            f"refused{then}. No room "
             f"is planned for that; sessions.peak: {own.sessions_peak + other.sessions_peak:,} of {other.name} would plan it",
             own.name,
         )

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Warning
 from agentgpu_iac.planning.advice.context import Context
-from agentgpu_iac.planning.advice.wording import plural, warning
+from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import counted
 
 
 def schedule_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
@@ -32,7 +33,7 @@ def schedule_warnings(context: Context, candidate: Candidate) -> Iterator[Warnin
     elif pool.autoscaler is None:
         yield warning(
             "schedule-needs-autoscaler",
-            f"{pool.max} node{plural(pool.max)} of {pool.name} are counted for {hours.node_hours_per_month:g} of 720 h a month: "
+            f"{counted(pool.max, 'node')} of {pool.name} are counted for {hours.node_hours_per_month:g} of 720 h a month: "
             "an autoscaler of yours must make them when replicas are pending, and take them away when they are empty",
             demand.name,
         )
@@ -74,7 +75,7 @@ def _why_not(context: Context, candidate: Candidate, stated: list[str]) -> str:
     if outside >= replicas:
         free = ", or replicasOutside: 0 where nobody need be answered" if outside == 1 else ""
         return (
-            f"{outside} replica{plural(outside)} stay outside the windows, and {replicas} run inside: nothing is saved; "
+            f"{counted(outside, 'replica')} stay outside the windows, and {replicas} run inside: nothing is saved; "
             f"write a smaller schedule.replicasOutside{free}"
         )
     if not target_of(context.spec).can.scales_on_metrics:

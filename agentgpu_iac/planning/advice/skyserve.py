@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import SkyServicePlan, Warning
 from agentgpu_iac.planning.advice.context import Context
-from agentgpu_iac.planning.advice.wording import plural, warning
+from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.pricing import machines
 from agentgpu_iac.planning.finishing import sky
+from agentgpu_iac.units import counted
 
 _DRAIN_S = 120
 """What SkyServe leaves a replica between its last request and its end (0.14.1: serve/replica_managers.py)."""
@@ -57,7 +58,8 @@ def _service_warnings(context: Context, service: SkyServicePlan) -> Iterator[War
         yield warning(
             "skyserve-routing",
             "SkyServe sends each request to the replica with the least to do and knows no sessions: over "
-            f"{most} replicas the prefix hit ratio is counted as {baseline.routing.prefix_hit_ratio:.2f}. A target with the "
+            f"{counted(most, 'replica')} the prefix hit ratio is counted as {baseline.routing.prefix_hit_ratio:.2f}. "
+            "A target with the "
             "project's own router brings sessions back to their context",
             service.agent,
         )
@@ -71,7 +73,7 @@ def _service_warnings(context: Context, service: SkyServicePlan) -> Iterator[War
         extra = most - service.max_replicas
         yield warning(
             "skyserve-not-scaled",
-            f"nothing raises the service from {service.max_replicas} replica{plural(service.max_replicas)} by the {extra} that "
+            f"nothing raises the service from {counted(service.max_replicas, 'replica')} by the {extra} that "
             "the peak needs: SkyServe scales by requests a second, and no rate is known for the agent. State "
             "traffic.conversationsPerDay, or keep the peak warm (overrides.baselineReplicas)",
             service.agent,

@@ -16,12 +16,12 @@ from agentgpu_iac.planning.advice.commitments import commitment_warnings
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.proxying import proxy_warnings
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
-from agentgpu_iac.planning.advice.wording import plural, warning
+from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.finishing import gitops
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.targets.port import HOSTS_IDLE
-from agentgpu_iac.units import HOURS_PER_MONTH
+from agentgpu_iac.units import HOURS_PER_MONTH, counted, plural
 
 
 def stack_warnings(context: Context) -> Iterator[Warning]:
@@ -86,7 +86,7 @@ def _without_effect(context: Context) -> Iterator[Warning]:
         if written:
             yield warning(
                 "without-effect",
-                f"{', '.join(written)} change{'s' if len(written) == 1 else ''} nothing for target {context.spec.target}: "
+                f"{', '.join(written)} {'changes' if len(written) == 1 else 'change'} nothing for target {context.spec.target}: "
                 f"{idle.reason}",
             )
 
@@ -142,7 +142,7 @@ def _old_prices(context: Context) -> Iterator[Warning]:
     fresh = " or ".join(f"agentgpu catalog update --provider {provider} -o prices.yaml" for provider in live)
     yield warning(
         "old-prices",
-        f"the cost counts prices that are up to {age.days} days old, {age.limit_days} at most are wanted "
+        f"the cost counts prices that are up to {counted(age.days, 'day')} old, {age.limit_days} at most are wanted "
         f"(capacity.maxPriceAgeDays), and {_that_day(context)} is {age.day}: {'; '.join(parts)}. "
         + (
             f"{fresh} asks for those of today, for --catalog"
@@ -195,7 +195,8 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
     if not target.can.makes_machines and machines > 1:
         yield warning(
             "several-machines",
-            f"the plan is {machines} machines, each with an address and an NGINX of its own: nothing here spreads callers over "
+            f"the plan is {counted(machines, 'machine')}, each with an address and an NGINX of its own: nothing here "
+            "spreads callers over "
             "them, and burst machines are yours to start and end",
         )
     if spec.hosts.caller_ranges and spec.security.api_key_secret is None:
@@ -278,7 +279,7 @@ def _beside_the_cluster(context: Context, bursts: Sequence[Workload]) -> Iterato
         )
         yield warning(
             "burst-beside-cluster",
-            f"{names}: {who} up to {machines} machine{plural(machines)} beside the cluster, each up to {slowest:,.0f} s before "
+            f"{names}: {who} up to {counted(machines, 'machine')} beside the cluster, each up to {slowest:,.0f} s before "
             "it serves. A schedule (scaling.schedule) starts them before the hours in which the burst comes; the expected "
             f"{spec.capacity.burst_hours_per_month:g} h a month (capacity.burstHoursPerMonth) are what is counted",
         )
@@ -308,7 +309,8 @@ def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator
         if burst is None:
             yield warning(
                 "schedule-ignored",
-                f"the schedule from {peak.start!r} asks for {peak.replicas} burst replicas, but {peak.agent} has no burst tier: "
+                f"the schedule from {peak.start!r} asks for {counted(peak.replicas, 'burst replica')}, but "
+                f"{peak.agent} has no burst tier: "
                 "its warm replicas carry the peak",
                 peak.agent,
             )
@@ -321,7 +323,7 @@ def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator
         elif peak.replicas > burst.replicas.max:
             yield warning(
                 "schedule-capped",
-                f"the schedule from {peak.start!r} asks for {peak.replicas} burst replicas; the plan has nodes for "
+                f"the schedule from {peak.start!r} asks for {counted(peak.replicas, 'burst replica')}; the plan has nodes for "
                 f"{burst.replicas.max}",
                 peak.agent,
             )

@@ -8,8 +8,8 @@ from agentgpu_iac.plan import Architecture, Pattern, PriceAge, Workload, baselin
 from agentgpu_iac.plan.cards import cards
 from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.context import Context
-from agentgpu_iac.planning.advice.wording import plural
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.units import counted
 
 HIGH_CONCURRENCY_SESSIONS = 1_000
 """Sessions at the peak from which a stack is a high-concurrency API."""
@@ -80,15 +80,15 @@ def _scales(context: Context) -> bool:
 
 def facts(context: Context) -> tuple[str, ...]:
     """The plan in short sentences, a fact each: the nodes, what they carry, what stays free, what it costs, how old that is."""
-    counted: dict[str, int] = {}
+    kinds: dict[str, int] = {}
     for item in context.cost.line_items:
         if item.tier == "baseline":
             pool = context.pools[item.node_pool]
             bought = "" if item.capacity_type == "on-demand" else f", {item.capacity_type}"
             accelerator = context.catalog.accelerator(pool.accelerator).name
             kind = f"{item.instance_type} ({pool.accelerators_per_node} x {accelerator}{bought})"
-            counted[kind] = counted.get(kind, 0) + item.nodes
-    nodes = " + ".join(f"{count} x {kind}" for kind, count in counted.items())
+            kinds[kind] = kinds.get(kind, 0) + item.nodes
+    nodes = " + ".join(f"{count} x {kind}" for kind, count in kinds.items())
     cost = context.cost
     price = (
         f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
@@ -113,10 +113,10 @@ def _carried(context: Context) -> Iterator[str]:
         if candidate.demand.load is not None
     )
     if peak and burst:
-        grown = f"{burst} node{plural(burst)} more {'carries' if burst == 1 else 'carry'}"
-        yield f"{sessions:,} session{plural(sessions)} {'is' if sessions == 1 else 'are'} warm, and {grown} {peak:,} at the peak."
+        grown = f"{counted(burst, 'node')} more {'carries' if burst == 1 else 'carry'}"
+        yield f"{counted(sessions, 'session')} {'is' if sessions == 1 else 'are'} warm, and {grown} {peak:,} at the peak."
     elif peak:
-        yield f"{peak:,} session{plural(peak)} of the peak stay{'s' if peak == 1 else ''} resident."
+        yield f"{counted(peak, 'session')} of the peak {'stays' if peak == 1 else 'stay'} resident."
     if answered:
         yield f"{per_second(answered)} requests/s of the peak are answered."
 
@@ -135,6 +135,6 @@ def _prices(age: PriceAge | None) -> str:
     """How old the prices are, where they are older than wanted or nobody knows it."""
     if age is None:
         return ""
-    old = f"up to {age.days} days old" if age.is_over else ""
+    old = f"up to {counted(age.days, 'day')} old" if age.is_over else ""
     undated = "without a date" if age.undated else ""
     return f"Prices are {' or '.join(filter(None, (old, undated)))}." if old or undated else ""

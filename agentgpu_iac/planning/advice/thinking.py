@@ -10,6 +10,7 @@ from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.thinking import typical_tokens_per_turn
+from agentgpu_iac.units import counted
 
 
 def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warning]:
@@ -21,7 +22,8 @@ def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warn
     if facts is None:
         yield warning(
             "thinking-unknown",
-            f"whether {model} reasons before it answers is not known: {plan.tokens_per_turn:,} reasoning tokens a turn are "
+            f"whether {model} reasons before it answers is not known: "
+            f"{counted(plan.tokens_per_turn, 'reasoning token')} a turn are "
             "counted and the engine is told nothing; if it does, state conversation.reasoningTokensPerTurn, or describe the "
             "model in a catalog overlay (thinking)",
             name,
@@ -30,7 +32,8 @@ def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warn
     if facts.thinks == "never" and plan.tokens_per_turn:
         yield warning(
             "thinking-by-prompt",
-            f"{model} has no mode that reasons before it answers: the {plan.tokens_per_turn:,} reasoning tokens a turn come only "
+            f"{model} has no mode that reasons before it answers: the "
+            f"{counted(plan.tokens_per_turn, 'reasoning token')} a turn come only "
             "where the prompt asks for them, and they stand in the answer",
             name,
         )
@@ -39,7 +42,8 @@ def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warn
     if plan.tokens_error_factor is not None:
         yield warning(
             "thinking-estimated",
-            f"{model} reasons before each answer: {plan.tokens_per_turn:,} tokens a turn are its typical figure, and yours may "
+            f"{model} reasons before each answer: {counted(plan.tokens_per_turn, 'token')} a turn are its typical "
+            "figure, and yours may "
             f"be {plan.tokens_error_factor:g} times less or more; measure it and state conversation.reasoningTokensPerTurn"
             + ("" if facts.switch is None else ", or write thinking: off"),
             name,
@@ -54,7 +58,8 @@ def _switched_off(candidate: Candidate, baseline: Workload, facts: Thinking) -> 
     wait = f", {(facts.typical_tokens or 0) * tpot / 1000:,.0f} s before the first word" if tpot is not None else ""
     return (
         f"{candidate.demand.model.id} reasons before it answers unless told not to: for the latency class "
-        f"{agent.latency_class} it is told not to. thinking: on has it think, at about {tokens:,} tokens more a turn{wait}; "
+        f"{agent.latency_class} it is told not to. thinking: on has it think, at about {counted(tokens, 'token')} "
+        f"more a turn{wait}; "
         "thinking: off keeps it so without this line"
     )
 
@@ -71,7 +76,7 @@ def _by_callers(candidate: Candidate, baseline: Workload) -> Iterator[Warning]:
         how = f"the system prompt must hold {plan.callers_write!r}"
     yield warning(
         "thinking-by-callers",
-        f"the plan counts with thinking {plan.mode} ({plan.tokens_per_turn:,} tokens a turn), which is not what "
+        f"the plan counts with thinking {plan.mode} ({counted(plan.tokens_per_turn, 'token')} a turn), which is not what "
         f"{candidate.demand.model.id} does unasked, and {cannot}: {how}",
         baseline.agent,
     )

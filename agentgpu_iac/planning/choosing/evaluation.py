@@ -40,7 +40,7 @@ from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica
 from agentgpu_iac.sizing.searching import largest_within
 from agentgpu_iac.sizing.speed import Serving, Speed
-from agentgpu_iac.units import ceil_div, ceil_ratio
+from agentgpu_iac.units import ceil_div, ceil_ratio, counted
 
 LEAST_BATCHED_TOKENS = 2_048
 """The smallest default of the engine."""
@@ -96,7 +96,7 @@ class Evaluator:
         asked, limit = self._demand.longest_asked, self._demand.model.max_context_tokens
         if asked > limit:
             what = "a session" if self._demand.load is None else "an input"
-            message = f"{what} of {asked:,} tokens is longer than the model's {limit:,}"
+            message = f"{what} of {counted(asked, 'token')} is longer than the model's {limit:,}"
             return [self._reject(accelerator, None, "context-length", message, need=asked, limit=limit, unit="tokens")]
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
@@ -253,7 +253,8 @@ class Evaluator:
         pooled = demand.model.pooling
         if pooled is not None and pooled.whole_inputs and batched < demand.longest_asked:
             message = (
-                f"the engine reads an input of this model in one step: its longest has {demand.longest_asked:,} tokens, and "
+                "the engine reads an input of this model in one step: its longest has "
+                f"{counted(demand.longest_asked, 'token')}, and "
                 f"maxNumBatchedTokens is {batched:,}"
             )
             return self._reject(
@@ -267,7 +268,7 @@ class Evaluator:
             )
         rows = rows_per_step(demand.agent)
         if batched < groups.seats(wanted) * rows:
-            of = "" if rows == 1 else f" with {rows} tokens each"
+            of = "" if rows == 1 else f" with {counted(rows, 'token')} each"
             seats = groups.seats(wanted)
             message = (
                 f"the engine needs a batch of at least its {seats} sequences{of}; maxNumBatchedTokens is {batched}"
@@ -377,10 +378,10 @@ class Evaluator:
                 break
             replicas = peak
         if peak > MAX_REPLICAS:
-            asked = f"{demand.peak:,} sessions"
+            asked = counted(demand.peak, "session")
             if demand.load is not None:
                 asked = f"{demand.requests_per_s(peak=True):,.0f} requests/s"
-            message = f"{peak:,} replicas for {asked}"
+            message = f"{counted(peak, 'replica')} for {asked}"
             return self._reject(
                 accelerator, parallel, "replicas", message, need=peak, limit=MAX_REPLICAS, unit="replicas"
             )

@@ -15,6 +15,7 @@ from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import counted
 
 ROUND_TRIPS: Final = 3
 """Round trips until a first token that begin with a new connection: TCP's handshake, that of TLS 1.3 (RFC 8446, 2), the request.
@@ -50,7 +51,7 @@ def bar(candidate: Candidate, machine: Machine) -> Rejection | None:
     if need == has:
         return None
     message = (
-        f"a machine beside the cluster is one replica's: one of {need} accelerator{'' if need == 1 else 's'} would leave "
+        f"a machine beside the cluster is one replica's: one of {counted(need, 'accelerator')} would leave "
         f"{has - need} of the {has} on {machine.instance.name} idle and paid for"
     )
     return candidate_rejection(

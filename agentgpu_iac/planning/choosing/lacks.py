@@ -11,6 +11,7 @@ from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection, demand_rejection
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.targets import TargetPort
+from agentgpu_iac.units import counted
 
 
 def bar(candidate: Candidate, machine: Machine, target: TargetPort) -> Rejection | None:
@@ -19,7 +20,7 @@ def bar(candidate: Candidate, machine: Machine, target: TargetPort) -> Rejection
     if not target.can.replica_fills_machine or need == has:
         return None
     message = (
-        f"a {target.title} replica is a machine of its own: one of {need} accelerator{'' if need == 1 else 's'} would leave "
+        f"a {target.title} replica is a machine of its own: one of {counted(need, 'accelerator')} would leave "
         f"{has - need} of the {has} on {machine.instance.name} idle and paid for"
     )
     return candidate_rejection(

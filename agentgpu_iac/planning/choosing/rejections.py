@@ -13,7 +13,7 @@ from agentgpu_iac.sizing.capacity import usable_words
 from agentgpu_iac.sizing.memory import least_reserve_ratio
 from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.targets import LeftOut
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import counted, rounded
 
 
 def demand_rejection(
@@ -136,11 +136,11 @@ def latency_rejection(
     """So many sessions on a replica miss a budget of the agent: the first one that is missed."""
     held = budgets(service, demand)
     name, need, limit = next((each for each in held if not within(each[1], each[2])), held[0])
-    many = "a single session" if sessions == 1 else f"{sessions} sessions"
+    many = "a single session" if sessions == 1 else counted(sessions, "session")
     is_mean = name == "e2e" and demand.load is None
     which = name.upper() if is_mean else f"{name.upper()} p{demand.percentile:g}"
     room = f" with its margin of {demand.margin:.0%}" if demand.margin and not is_mean else ""
     if demand.load is not None:
-        many = f"{demand.load.inputs_per_request:,} inputs of {demand.load.input_tokens:,} tokens"
+        many = f"{counted(demand.load.inputs_per_request, 'input')} of {counted(demand.load.input_tokens, 'token')}"
     message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.10g} ms"
     return sizes_rejection(demand, accelerator, sizes, name, message, need=need, limit=limit, unit="ms")

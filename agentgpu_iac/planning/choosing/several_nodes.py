@@ -18,6 +18,7 @@ from agentgpu_iac.planning.choosing.zones import baseline_zones
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.spec.model import Capacity
+from agentgpu_iac.units import counted
 
 LEAST_ACCELERATORS = 8
 """Smaller machines have larger ones of the same accelerator beside them, which keep a replica in one piece."""
@@ -65,7 +66,8 @@ def wide_experts(demand: Demand, most_accelerators: int) -> tuple[str, float, fl
     if groups == 1 or asked <= most_accelerators:
         return None
     message = (
-        f"{asked} accelerators of attention groups that share experts do not fit one machine of {most_accelerators}, and no "
+        f"{counted(asked, 'accelerator')} of attention groups that share experts do not fit one machine of "
+        f"{most_accelerators}, and no "
         "engine's image exchanges tokens of experts between machines over EFA: that takes an image of your own, which is not "
         "planned"
     )
@@ -88,7 +90,7 @@ def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection |
         return demand_rejection(demand, machine, "engine-version", message)
     if machine.fabric_gbps < LEAST_FABRIC_GBPS:
         interfaces = machine.instance.efa_interfaces
-        has = f"{machine.fabric_gbps:,.0f} Gbps on {interfaces} EFA interface{'' if interfaces == 1 else 's'}"
+        has = f"{machine.fabric_gbps:,.0f} Gbps on {counted(interfaces, 'EFA interface')}"
         message = (
             f"one {machine.instance.name} does not hold the model, and a replica over several needs a fabric of "
             f"{LEAST_FABRIC_GBPS:,.0f} Gbps between them: it has {has if interfaces else 'no EFA interface'}"
@@ -106,6 +108,6 @@ def bar_in_zones(demand: Demand, machine: Machine, capacity: Capacity) -> Reject
         return None
     message = (
         f"one {machine.instance.name} does not hold the model, and replicas over several machines, which keep to one zone, are "
-        f"not spread over {zones} zones (capacity.survive)"
+        f"not spread over {counted(zones, 'zone')} (capacity.survive)"
     )
     return demand_rejection(demand, machine, "several-nodes", message)

@@ -21,7 +21,7 @@ from agentgpu_iac.spec.model import Agent, StackSpec
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import counted, rounded
 
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 _QUANTILES = (0.9, 0.95)
@@ -167,7 +167,7 @@ def _peak(position: int, agent: Agent, _: Plan | None) -> Iterator[Change]:
         yield Change(
             lever="peak",
             agent=agent.name,
-            change=f"{half:,} sessions at the peak in place of {now:,}",
+            change=f"{counted(half, 'session')} at the peak in place of {now:,}",
             values=peak_values(position, agent, half),
             caution="sessions beyond it wait or are turned away",
         )
@@ -364,7 +364,7 @@ def _cards(spec: StackSpec, plan: Plan | None) -> Iterator[Change]:
         card = plan.pool(item.node_pool).accelerator
         usd[card] = usd.get(card, Decimal(0)) + item.usd_per_month
     for card in sorted(usd, key=lambda card: (-usd[card], card))[:_CARDS]:
-        allowed = tuple(each for each in spec.accelerators.allow if each.casefold() != card)
+        allowed = tuple(each for each in spec.accelerators.allow if each != card)
         values: dict[Steps, Data] = {("spec", "accelerators", "deny"): (*spec.accelerators.deny, card)}
         if spec.accelerators.allow:
             if not allowed:

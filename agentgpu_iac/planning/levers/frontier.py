@@ -17,7 +17,7 @@ from agentgpu_iac.planning.levers.changes import peak_of, peak_values, place, wr
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.yaml_tree import Data, Steps
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import counted, rounded
 
 MOST_VALUES = 50
 _UNITS: Final[Mapping[Over, str]] = {"ttftMs": "ms", "peak": "sessions", "percentile": "%", "coldStartS": "s"}
@@ -143,7 +143,7 @@ def _tried(field: _Field, spec: StackSpec, values: Iterable[float]) -> tuple[flo
     asked = sorted(set(values))
     if len(asked) > MOST_VALUES:
         raise BadInput.one(
-            "--values", f"{len(asked)} values are too many: each takes a plan", hint=f"at most {MOST_VALUES}"
+            "--values", f"{counted(len(asked), 'value')} are too many: each takes a plan", hint=f"at most {MOST_VALUES}"
         )
     if asked and field.over == "peak" and any(not value.is_integer() for value in asked):
         raise BadInput.one("--values", "a peak is a whole number of sessions")

@@ -16,6 +16,7 @@ from agentgpu_iac.plan.lever import Lever, Levers
 from agentgpu_iac.planning.levers.asking import Asked, nodes_of
 from agentgpu_iac.planning.levers.changes import Change, of_agent, of_deployment, of_stack, written
 from agentgpu_iac.planning.levers.relaxing import relaxed
+from agentgpu_iac.planning.naming import with_ids
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.yaml_tree import Data, Steps
@@ -38,6 +39,7 @@ def levers(loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> L
     Raises:
         BadInput: there is no such agent, or the stack names something that the catalog does not know.
     """
+    loaded = with_ids(loaded, catalog)
     spec = loaded.stack.spec
     names = [each.name for each in spec.agents]
     if agent is not None and agent not in names:

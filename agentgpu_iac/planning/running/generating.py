@@ -11,7 +11,7 @@ from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.sizing.generating import RequestTime, pause_at_rate
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.spec.vocabulary import Tier
-from agentgpu_iac.units import ceil_div, rounded
+from agentgpu_iac.units import ceil_div, counted, rounded
 
 
 def generating_plan(candidate: Candidate, tier: Tier) -> GeneratingPlan | None:
@@ -64,7 +64,7 @@ def lines(plan: GeneratingPlan, seats: int) -> Iterator[Line]:
             formula=f"the fewest n that are not exceeded for {plan.quantile:.4g} of the time, P(n) ~ product over i = 1 .. n of "
             "(sessions - i + 1) x time(i) / (i x pause)"
             + ("; besides those that arrive in a burst and ask for the first time" if when == "the peak" else ""),
-            inputs=f"{load.held_sessions:,} sessions on a replica that pause {load.pause_s:g} s between requests",
+            inputs=f"{counted(load.held_sessions, 'session')} on a replica that pause {load.pause_s:g} s between requests",
             value=load.generating,
             result=f"{load.generating:,} of {load.held_sessions:,} at {when}, {load.generating_mean:,.4g} on average; its "
             f"accelerators compute for {load.busy_ratio:.0%} of the time, and answer {load.rate_ratio:.0%} of what they could",
@@ -74,7 +74,7 @@ def lines(plan: GeneratingPlan, seats: int) -> Iterator[Line]:
     yield Line(
         name="generating",
         formula="the same of a replica whose seats all have a session, at the load with more",
-        inputs=f"{seats:,} sessions",
+        inputs=counted(seats, "session"),
         value=plan.planned,
         result=f"{plan.planned:,} at once, with which latency and throughput are planned; {plan.most:,} at most are let in",
         unit="",

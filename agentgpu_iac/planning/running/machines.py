@@ -33,7 +33,7 @@ from agentgpu_iac.planning.running.routing import MAX_TRIES, connections_of, cou
 from agentgpu_iac.planning.running.tuning import TUNING
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div
+from agentgpu_iac.units import ceil_div, counted
 
 FIRST_ENGINE_PORT = 20_000
 """Loopback port of a machine's first engine; the others follow. Below the kernel's ports for outgoing connections."""
@@ -138,7 +138,7 @@ def _host_plan(
     proxied = proxying.on_machine(proxy, counted_engines, routes, agents)
     callers = spec.hosts.caller_ranges
     watched = spec.observability.monitors != "none"
-    counted = watched and spec.observability.accelerators != "none"
+    is_counted = watched and spec.observability.accelerators != "none"
     pins = spec.pins
     return HostPlan(
         node_pool=pool.name,
@@ -153,7 +153,7 @@ def _host_plan(
         status_port=STATUS_PORT,
         prometheus=_service(catalog, "prometheus", pins.prometheus_image, PROMETHEUS_PORT) if watched else None,
         dcgm_exporter=_service(catalog, "dcgm-exporter", pins.dcgm_exporter_image, DCGM_EXPORTER_PORT)
-        if counted
+        if is_counted
         else None,
         grafana=_service(catalog, "grafana", pins.grafana_image, GRAFANA_PORT)
         if watched and spec.observability.grafana
@@ -178,7 +178,7 @@ def _engines(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostEngine
     taken = sum(each[workload.name] * workload.accelerators_per_replica for workload in members)
     if not shared and taken > pool.accelerators_per_node:
         raise Infeasible(
-            f"machines of pool {pool.name} cannot be alike: {taken} accelerators for "
+            f"machines of pool {pool.name} cannot be alike: {counted(taken, 'accelerator')} for "
             f"{', '.join(f'{each[workload.name]} x {workload.name}' for workload in members)} on a machine of "
             f"{pool.accelerators_per_node}; give the agents stacks of their own"
         )

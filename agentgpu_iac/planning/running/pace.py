@@ -14,7 +14,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
 from agentgpu_iac.planning.running.answering import pace_of_requests
 from agentgpu_iac.sizing.generating import generating
 from agentgpu_iac.sizing.ledger import Line
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import counted, rounded
 
 
 def pace_plan(candidate: Candidate) -> PacePlan | None:
@@ -49,7 +49,7 @@ def lines(pace: PacePlan) -> Iterator[Line]:
         formula="(time of a request + pause before the next one) / time of a request",
         inputs=f"({pace.request_s:g} + {pace.pause_s:g}) / {pace.request_s:g}",
         value=pace.sessions_per_request,
-        result=f"{pace.sessions_per_request:g} sessions behind each request that is generated",
+        result=f"{counted(pace.sessions_per_request, 'session', 'g')} behind each request that is generated",
         unit="",
         source="a mean request on a replica whose seats all have a session; thinkTimeS and the tools' time",
     )

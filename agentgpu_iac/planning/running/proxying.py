@@ -36,7 +36,7 @@ from agentgpu_iac.planning.running.routing import (
 from agentgpu_iac.spec.model import Agent, PaidFallback, StackSpec, Team
 from agentgpu_iac.spec.reserved import PAID_ENDING, PROXY_NAME
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div, round_up, usd
+from agentgpu_iac.units import ceil_div, counted, round_up, usd
 
 PROXY_PORT: Final = 4_000
 """LiteLLM's own. On a virtual machine NGINX listens there for callers."""
@@ -152,7 +152,8 @@ def _on_each(spec: StackSpec, teams: Iterable[TeamPlan], machines: int) -> int:
     """One on each machine."""
     if machines > 1 and counts_alone(teams, spec.proxy.redis_secret):
         raise Infeasible(
-            f"teams have limits, and each of {machines} machines has a LiteLLM of its own, which would allow all of them; name a "
+            f"teams have limits, and each of {counted(machines, 'machine')} has a LiteLLM of its own, which would "
+            "allow all of them; name a "
             "Redis that all machines reach in proxy.redisSecret, or take requestsPerMinute, tokensPerMinute and budgets out"
         )
     return machines
@@ -297,7 +298,8 @@ def _paid(spec: StackSpec, agent: AgentPlan, tiers: Sequence[Workload], replicas
         least = (dearest * replicas / SHARE_AT_RISK).quantize(Decimal("0.01")) + Decimal("0.01")
         raise Infeasible(
             f"agent {agent.name!r}: the cap of its paidFallback, USD {cap:,.2f} a {window}, is too small to be kept: one request "
-            f"of {api.api_model} may cost USD {dearest:,.4f} ({longest:,} tokens in and as many out), {replicas} may be under "
+            f"of {api.api_model} may cost USD {dearest:,.4f} ({counted(longest, 'token')} in and as many out), "
+            f"{replicas} may be under "
             f"way, and those may be worth half of the cap at most; USD {least:,.2f} would do, or a smaller overrides.maxModelLen"
         )
     return PaidRoute(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.units import counted
 
 
-def _part_in_words(member: Placed) -> str:
+def part_in_words(member: Placed) -> str:
+    """One of the parts of a divided baseline: how many replicas, of which cards, on which machine."""
     candidate, machine = member.candidate, member.option.machine
     on = f"{'your ' if machine.owned else ''}{machine.instance.name}"
     return (
@@ -17,11 +19,12 @@ def _divided(member: Placed) -> str:
     warm = member.candidate.baseline_replicas
     if member.first is not None:
         return (
-            f"the rest of a baseline of {warm} warm replicas: {_part_in_words(member)}, beside {_part_in_words(member.first)}; "
+            f"the rest of a baseline of {counted(warm, 'warm replica')}: {part_in_words(member)}, beside "
+            f"{part_in_words(member.first)}; "
             "every replica has the same part of the load"
         )
-    both = " and ".join(_part_in_words(each) for each in member.parts("baseline"))
-    carry = f"{warm} warm replicas carry what is asked within memory, latency and throughput"
+    both = " and ".join(part_in_words(each) for each in member.parts("baseline"))
+    carry = f"{counted(warm, 'warm replica')} carry what is asked within memory, latency and throughput"
     return f"the cheapest placement in which {carry}: {both}"
 
 
@@ -33,34 +36,34 @@ def chosen_because(member: Placed) -> str:
     if member.beside is not None:
         more = candidate.burst_replicas
         return (
-            f"with the baseline on {member.beside.accelerator.name} the cheapest placement in which {more} "
-            f"replica{'s' if more > 1 else ''} more of {candidate.accelerators_per_replica} x "
+            f"with the baseline on {member.beside.accelerator.name} the cheapest placement in which "
+            f"{counted(more, 'replica')} more of {candidate.accelerators_per_replica} x "
             f"{candidate.accelerator.name} carry the peak: every replica has the same part of it"
         )
     if option.is_shared:
         others = option.engines_per_accelerator - 1
         return (
-            f"stays resident with {others} other engine{'s' if others > 1 else ''} on one {candidate.accelerator.name}, "
+            f"stays resident with {counted(others, 'other engine')} on one {candidate.accelerator.name}, "
             "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
         )
     warm = candidate.baseline_replicas
     if candidate.demand.load is not None:
         return (
-            f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
-            f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} answer{'' if warm > 1 else 's'} what is "
+            f"the cheapest placement in which {counted(warm, 'warm replica')} of "
+            f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} {'answer' if warm > 1 else 'answers'} what is "
             "asked within memory, latency and throughput"
         )
     seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
     if candidate.nodes > 1:
-        each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"
+        each = f"{counted(candidate.nodes, 'node')} of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"
         return (
             f"no single node of {candidate.accelerators_per_pod} x {candidate.accelerator.name} holds the model; over "
-            f"{each}, {warm} warm replica{'s' if warm > 1 else ''} {'carry' if warm > 1 else 'carries'} {seats:,} "
-            f"session{'s' if seats > 1 else ''} within memory, latency and throughput, which is the cheapest placement"
+            f"{each}, {counted(warm, 'warm replica')} {'carry' if warm > 1 else 'carries'} "
+            f"{counted(seats, 'session')} within memory, latency and throughput, which is the cheapest placement"
         )
     return (
-        f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
+        f"the cheapest placement in which {counted(warm, 'warm replica')} of "
         f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} "
-        f"{'carry' if warm > 1 else 'carries'} {seats:,} session{'s' if seats > 1 else ''} "
+        f"{'carry' if warm > 1 else 'carries'} {counted(seats, 'session')} "
         "within memory, latency and throughput"
     )

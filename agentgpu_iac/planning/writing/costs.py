@@ -14,12 +14,13 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.opening import open_days, windows_per_month, work_seconds
 from agentgpu_iac.planning.pools import Placed, Pool, homes
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.running.why import part_in_words
 from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import HOURS_PER_MONTH, rounded, usd_per_hour, usd_per_month
+from agentgpu_iac.units import HOURS_PER_MONTH, counted, rounded, usd_per_hour, usd_per_month
 
 _CENT = Decimal("0.01")
 _ALTERNATIVES_PER_AGENT = 3
@@ -335,15 +336,10 @@ def second_replicas(
 def _in_words(member: Placed) -> str:
     candidate = member.candidate
     if member.rest is not None:
-        both = (
-            f"{each.replicas('baseline')} x {each.candidate.accelerators_per_replica} {each.candidate.accelerator.name} on "
-            f"{'your ' if each.option.machine.owned else ''}{each.option.machine.instance.name}"
-            for each in (member, member.rest)
-        )
-        return " and ".join(both)
+        return _and(map(part_in_words, (member, member.rest)))
     if member.option.is_shared:
         on = f"each {candidate.accelerator.name} of {member.option.machine.instance.name}"
-        return f"{candidate.baseline_replicas} engines, {member.option.engines_per_accelerator} on {on}"
+        return f"{counted(candidate.baseline_replicas, 'engine')}, {member.option.engines_per_accelerator} on {on}"
     return (
         f"{candidate.baseline_replicas} x {candidate.accelerators_per_replica} {candidate.accelerator.name} on "
         f"{_nodes(candidate)}{member.option.machine.instance.name}"

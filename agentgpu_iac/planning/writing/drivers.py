@@ -24,7 +24,7 @@ from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import served_names
 from agentgpu_iac.planning.writing.start_choices import is_absorbed
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.units import ceil_div, rounded
+from agentgpu_iac.units import ceil_div, counted, rounded
 
 _CENT = Decimal("0.01")
 
@@ -126,7 +126,7 @@ def _by_hand(candidate: Candidate) -> Iterator[_Limit]:
             need=candidate.peak_replicas,
             limit=computed,
             unit="replicas",
-            message=f"{candidate.peak_replicas} replicas at the peak are set by hand; {computed} would do",
+            message=f"{counted(candidate.peak_replicas, 'replica')} at the peak are set by hand; {computed} would do",
         )
 
 
@@ -142,7 +142,7 @@ def _one_replica_less(candidate: Candidate, round_trip_ms: float) -> Iterator[_L
     service = replica_service(candidate, round_trip_ms)
     seats = candidate.groups.seats(each)
     terms = candidate.memory
-    with_one_less = f"with {fewer} replica{'' if fewer == 1 else 's'} at the peak, of {each:,} sessions each,"
+    with_one_less = f"with {counted(fewer, 'replica')} at the peak, of {counted(each, 'session')} each,"
     if candidate.away is None and terms.need_gib(seats) > terms.limit_gib:
         need, limit = terms.need_gib(seats), terms.limit_gib
         yield _Limit(
@@ -171,7 +171,8 @@ def _one_replica_less(candidate: Candidate, round_trip_ms: float) -> Iterator[_L
             need=requests,
             limit=candidate.away.resident,
             unit="requests",
-            message=f"{with_one_less} {requests:,} requests would generate at once, and the accelerators hold the context of "
+            message=f"{with_one_less} {counted(requests, 'request')} would generate at once, and the accelerators "
+            "hold the context of "
             f"{candidate.away.resident:,}",
         )
         return
@@ -206,7 +207,7 @@ def _rate(candidate: Candidate, service: Service, fewer: int) -> Iterator[_Limit
                 need=need,
                 limit=each * fewer,
                 unit="tokens/s",
-                message=f"the peak asks to {verb} {need:,.0f} tokens/s; {fewer} replica{'' if fewer == 1 else 's'} would do "
+                message=f"the peak asks to {verb} {need:,.0f} tokens/s; {counted(fewer, 'replica')} would do "
                 f"{each * fewer:,.0f}",
             )
             return
@@ -224,7 +225,8 @@ def _warm(member: Placed, spec: StackSpec) -> Iterator[_Limit]:
             need=None,
             limit=longest_s,
             unit="s",
-            message=f"{warm} replicas are warm where normal load needs {normal}, for whoever comes before another one has "
+            message=f"{counted(warm, 'replica')} are warm where normal load needs {normal}, for whoever comes before "
+            "another one has "
             f"started; {warm - 1} would do if that took {longest_s:,.0f} s",
         )
     elif spare:
@@ -233,7 +235,8 @@ def _warm(member: Placed, spec: StackSpec) -> Iterator[_Limit]:
             need=warm,
             limit=normal,
             unit="replicas",
-            message=f"{warm} replicas are warm where normal load needs {normal}: capacity.survive is {spec.capacity.survive}",
+            message=f"{counted(warm, 'replica')} are warm where normal load needs {normal}: capacity.survive is "
+            f"{spec.capacity.survive}",
         )
 
 
@@ -267,7 +270,7 @@ def _next_card(
                 constraint="card",
                 refused=limit.constraint,
                 message=f"{other.machine.instance.name}, USD {its:,.2f} an hour where its part of the planned machine costs "
-                f"{here:,.2f}, would take {more.peak_replicas} replicas of {more.accelerators_per_replica} "
+                f"{here:,.2f}, would take {counted(more.peak_replicas, 'replica')} of {more.accelerators_per_replica} "
                 f"{more.accelerator.name}: {limit.message}",
             )
     prices: dict[str, Decimal] = {}

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.plan import NodePool
+from agentgpu_iac.units import counted
 
 IDS_KEY = "agentgpu:capacityReservationIds"
 ZONES_KEY = "agentgpu:capacityReservationZones"
@@ -132,7 +133,7 @@ def _zone_of_block(pool: NodePool, reservation: str, source: str) -> str:
     if block.instance_type != wanted:
         problem = f"{reservation} holds {block.instance_type}, but the pool needs {wanted}"
     elif block.instance_count < pool.min:
-        problem = f"{reservation} holds {block.instance_count} nodes, but the pool needs {pool.min}"
+        problem = f"{reservation} holds {counted(block.instance_count, 'node')}, but the pool needs {pool.min}"
     if problem:
         raise BadInput.one(source, problem, path=f"{IDS_KEY}.{pool.name}", hint="name another Capacity Block")
     return block.availability_zone

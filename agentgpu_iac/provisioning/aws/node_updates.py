@@ -21,6 +21,7 @@ import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.plan import NodePool
+from agentgpu_iac.units import counted
 
 OUTPUT: Final = "nodeReleases"
 """Name of the stack output that tells which image release each node group runs."""
@@ -49,7 +50,7 @@ def what_updates_cost(pool: NodePool, zones: int) -> str | None:
         return None
     usd = pool.usd_per_hour * Decimal(more)
     return (
-        f"{pool.name}: an update of its nodes starts up to {more} more of them, two in each of {zones} zones, for USD "
+        f"{pool.name}: an update of its nodes starts up to {more} more of them, two in each of {counted(zones, 'zone')}, for USD "
         f"{usd:,.2f} an hour while it lasts, and your quota must allow them (capacity.nodeUpdates: minimal starts none)"
     )
 

@@ -15,6 +15,7 @@ import pulumi_aws as aws
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.provisioning.faults import PLAN
+from agentgpu_iac.units import counted
 
 WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
 """Zone ids in which EKS does not place control planes; a cluster subnet there fails the creation."""
@@ -110,7 +111,7 @@ def zones_for(
         where = f"{at or found[0]} alone" if single or at is not None else " and ".join(found)
         raise BadInput.one(
             PLAN,
-            f"{pool.name} is spread over {pool.zones} zones, but its nodes may stand in {where}",
+            f"{pool.name} is spread over {counted(pool.zones, 'zone')}, but its nodes may stand in {where}",
             path=f"nodePools.{pool.name}",
             hint="choose another region or accelerator, hold no capacity for it, or take capacity.survive: node",
         )

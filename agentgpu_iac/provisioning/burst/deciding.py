@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import MachinePoolScaling
+from agentgpu_iac.units import counted
 
 _ROUNDING = 1e-9
 """What a sum of floats may miss a whole number by."""
@@ -143,7 +144,7 @@ def _for(pool: MachinePoolScaling, replicas: int) -> int:
 
 def _in_words(pool: MachinePoolScaling, seen: Seen, part: float, machines: int) -> str:
     if machines == _scheduled(pool, seen) and seen.scheduled_replicas:
-        return f"a schedule wants {seen.scheduled_replicas} replicas"
+        return f"a schedule wants {counted(seen.scheduled_replicas, 'replica')}"
     asks = {trigger.name: _replicas(pool, trigger.name, seen.held[trigger.name].now, part) for trigger in pool.triggers}
     most = max(asks, key=lambda name: asks[name], default=None)
     if most is None or not asks[most]:
@@ -152,7 +153,7 @@ def _in_words(pool: MachinePoolScaling, seen: Seen, part: float, machines: int) 
     total = seen.held[most].now * part
     return (
         f"{most}: {total:,.1f} are held, the baseline carries {trigger.floor:g}, one replica {trigger.threshold:g}, "
-        f"so {asks[most]} replicas are wanted"
+        f"so {counted(asks[most], 'replica')} {'is' if asks[most] == 1 else 'are'} wanted"
     )
 
 

@@ -52,6 +52,7 @@ from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
 from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way
 from agentgpu_iac.provisioning.spheron.offers import Candidate, Choice, choose
 from agentgpu_iac.provisioning.spheron.proof import SSH_KEY_CONFIG, is_proving, once_named, with_word, word_of
+from agentgpu_iac.units import counted
 
 API_KEY_VARIABLE: Final = "SPHERON_API_KEY"
 API_KEY_CONFIG: Final = "agentgpu:spheronApiKey"
@@ -404,8 +405,8 @@ def _too_early(answer: Termination, props: Mapping[str, Any], deployment_id: str
     rate = f", at USD {props['usdPerHour']} an hour" if props.get("usdPerHour") else ""
     because = f". Spheron says: {answer.reason}" if answer.reason else ""
     return (
-        f"{props.get('machineName') or deployment_id} may not be ended yet: it must run {minutes} more "
-        f"minute{'s' if minutes != 1 else ''}{least}{rate}. It stays in Pulumi's state: run the same command again "
+        f"{props.get('machineName') or deployment_id} may not be ended yet: it must run {counted(minutes, 'more minute')}"
+        f"{least}{rate}. It stays in Pulumi's state: run the same command again "
         f"after that{because}"
     )
 

@@ -14,6 +14,7 @@ from agentgpu_iac.provisioning.spheron import client
 from agentgpu_iac.provisioning.spheron.client import URL, Offer, Offers
 from agentgpu_iac.provisioning.spheron.offers import catalog_accelerator
 from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.units import counted
 
 _BOUGHT = {instance_type: capacity_type for capacity_type, types in SOLD_AS.items() for instance_type in types}
 
@@ -116,5 +117,5 @@ def _machine(accelerator: str, count: int, offers: Iterable[Offer], source: str)
         memory_gib=min(memory_gb, default=None),
         architecture=hosts.get(accelerator) or "x86_64",
         sources=(source,),
-        note=f"least of {len(found)} offer{'s' if len(found) != 1 else ''} that take cloud-init and were on sale",
+        note=f"least of {counted(len(found), 'offer')} that take cloud-init and were on sale",
     )

@@ -35,6 +35,7 @@ from agentgpu_iac.provisioning.spheron.machine_files import FilesError, MachineF
 from agentgpu_iac.provisioning.spheron.proof import SSH_KEY_CONFIG, proving
 from agentgpu_iac.provisioning.within import within
 from agentgpu_iac.spec.addresses import keeps_secrets
+from agentgpu_iac.units import counted
 
 _EXCLUDES: Final = "taxes, and what Spheron may bill beside the machines"
 
@@ -332,7 +333,7 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
             message = f"Spheron sells nothing as {' or '.join(pool.capacity_types)}"
             yield Fault(source=PLAN, path=f"{at}.capacityTypes", message=message)
         if pool.nodes_per_replica > 1:
-            message = f"a replica takes {pool.nodes_per_replica} machines, which do not know each other here"
+            message = f"a replica takes {counted(pool.nodes_per_replica, 'machine')}, which do not know each other here"
             yield Fault(source=PLAN, path=f"{at}.nodesPerReplica", message=message)
         if all(host.node_pool != pool.name for host in plan.hosts):
             yield Fault(source=PLAN, path="hosts", message=f"the plan does not say what machines of {pool.name} run")

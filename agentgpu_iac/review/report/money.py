@@ -24,6 +24,7 @@ from agentgpu_iac.review.report.figure import (
     shortened,
 )
 from agentgpu_iac.review.report.tables import Grid, of_block
+from agentgpu_iac.units import counted
 
 MOST_BARS: Final = 30
 """Bars of one figure: the dearest. The table has all."""
@@ -80,8 +81,7 @@ def _figure(name: str, title: str, what: str, costs: Sequence[tuple[str, Decimal
     return Figure(
         name=name,
         title=title,
-        summary=f"{len(costs)} {what}{'s' if len(costs) > 1 else ''}; the dearest is {label} with "
-        f"USD {usd:,.2f} a month.{more}",
+        summary=f"{counted(len(costs), what)}; the dearest is {label} with USD {usd:,.2f} a month.{more}",
         keys=(Key(style="money", text="USD a month"),),
         table=table,
         spec=_spec(drawn),

@@ -6,6 +6,7 @@ from agentgpu_iac.plan import Plan, ProofCourse
 from agentgpu_iac.review.proof_view import proof_blocks
 from agentgpu_iac.review.report.parts import MOST_FIGURES, Part, of_blocks
 from agentgpu_iac.review.report.traffic import Course, Waited, courses_figures, fleet_lines, load_lines, waits_figure
+from agentgpu_iac.units import counted
 
 
 def proof_parts(plan: Plan) -> tuple[Part, ...]:
@@ -28,7 +29,7 @@ def proof_parts(plan: Plan) -> tuple[Part, ...]:
     if courses:
         sentences.append("The curves are of the simulation that went worst; the times are means over all of them.")
     if len(courses) > MOST_FIGURES:
-        sentences.append(f"Of {len(courses)} deployments the first {MOST_FIGURES} are drawn.")
+        sentences.append(f"Of {counted(len(courses), 'deployment')} the first {MOST_FIGURES} are drawn.")
     return (
         Part(
             id="proof",

@@ -19,6 +19,7 @@ from agentgpu_iac.review.report.figure import (
     shortened,
 )
 from agentgpu_iac.review.report.tables import Cell, Grid, Sums, grid
+from agentgpu_iac.units import counted
 
 _PHASES = (
     ("node", "node comes"),
@@ -41,14 +42,15 @@ def timeline(workload: Workload, name: str, sums: Sums) -> Figure:
     burst = (
         ""
         if ramp_s is None
-        else f" The burst from {workload.sessions_concurrent:,} to {workload.sessions_peak:,} sessions comes in {ramp_s:,.0f} s."
+        else f" The burst from {workload.sessions_concurrent:,} to {counted(workload.sessions_peak, 'session')} comes in "
+        f"{ramp_s:,.0f} s."
     )
     return Figure(
         name=name,
         title=f"{workload.name}: cold start and burst",
         summary=f"A new node of {workload.name} gives its first answer after {start.total:,.0f} s, one start in twenty "
         f"after more than {upper.total:,.0f} s; on a warm node after {start.warm_node_total:,.0f} s.{burst} "
-        f"{count} replica{'' if count == '1' else 's'} of {workload.max_num_seqs:,} seats each.",
+        f"{counted(count, 'replica')} of {counted(workload.max_num_seqs, 'seat')} each.",
         keys=(
             *((Key(style="burst", text="the burst comes"),) if ramp_s is not None else ()),
             Key(style="phase", text="a phase of the start, as it is likely"),
@@ -72,7 +74,7 @@ def _spec(workload: Workload, ramp_s: float | None) -> dict[str, object]:
     rows: list[Row] = []
     labels: list[str] = []
     if ramp_s is not None:
-        tip = f"{workload.sessions_concurrent:,} to {workload.sessions_peak:,} sessions in {ramp_s:,.0f} s"
+        tip = f"{workload.sessions_concurrent:,} to {counted(workload.sessions_peak, 'session')} in {ramp_s:,.0f} s"
         rows.append(_row(0, 0.0, ramp_s, "burst", tip, f"+{workload.sessions_peak - workload.sessions_concurrent:,}"))
         labels.append("burst comes")
     at = 0.0

@@ -24,6 +24,7 @@ from agentgpu_iac.review.report.parts import MOST_FIGURES, Part
 from agentgpu_iac.review.report.tables import Grid, grid, of_block
 from agentgpu_iac.review.simulation_view import simulation_view
 from agentgpu_iac.simulation.outcome import AgentOutcome, DeploymentOutcome, SimulationAnswer
+from agentgpu_iac.units import counted
 
 _HEIGHT = 160
 
@@ -126,7 +127,8 @@ def _course(found: DeploymentOutcome) -> Course:
             [each.burst_replicas for each in moments],
             [each.starting_replicas for each in moments],
         ),
-        told=f"{found.burst_starts} burst replicas were started, and USD {found.usd:,.2f} of "
+        told=f"{counted(found.burst_starts, 'burst replica')} {'was' if found.burst_starts == 1 else 'were'} "
+        f"started, and USD {found.usd:,.2f} of "
         f"{found.static_peak_usd:,.2f} paid, had all of the peak always run.",
     )
 
@@ -182,7 +184,7 @@ def _over_time(course: Course, name: str, unit: str, lines: Sequence[Line], inte
     table = [
         (f"{minute:,.1f}", *(f"{line.values[at]:,.4g}" for line in lines)) for at, minute in enumerate(course.minutes)
     ]
-    most_told = f"At most {most:,.0f} {unit.split(maxsplit=1)[0]} over {last:,.0f} minutes"
+    most_told = f"At most {most:,.0f} {unit.split(maxsplit=1)[0]} over {counted(last, 'minute', ',.0f')}"
     return Figure(
         name=name,
         title=f"{course.deployment}: {unit}",

@@ -22,7 +22,7 @@ from agentgpu_iac.review.report.sums import SumGroup, sum_groups
 from agentgpu_iac.review.report.tables import Cell, Grid, Sums, grid
 from agentgpu_iac.review.report.waterfalls import nearest_first, waterfall
 from agentgpu_iac.review.served_view import served_blocks
-from agentgpu_iac.units import figure
+from agentgpu_iac.units import counted, figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +302,9 @@ def _percent(value: float | None) -> str:
 def _not_drawn(count: int, which: str) -> tuple[str, ...]:
     if count <= MOST_FIGURES:
         return ()
-    return (f"Of {count} deployments and tiers {MOST_FIGURES} are drawn, {which}; the tables have all of them.",)
+    return (
+        f"Of {counted(count, 'deployment')} and tiers {MOST_FIGURES} are drawn, {which}; the tables have all of them.",
+    )
 
 
 def _dearest_first(plan: Plan) -> list[Workload]:
@@ -347,7 +349,7 @@ def _cost(plan: Plan) -> Part:
     more = of_blocks("Cost", cost_blocks(plan))
     age = cost.price_age
     aged = (
-        (f"The oldest price was read on {age.oldest_date}, {age.days} days before {age.day}.",)
+        (f"The oldest price was read on {age.oldest_date}, {counted(age.days, 'day')} before {age.day}.",)
         if age and age.days
         else ()
     )

@@ -11,6 +11,7 @@ from agentgpu_iac.spec.model.fan_out import FanOut
 from agentgpu_iac.spec.model.fields import (
     LISTED,
     Count,
+    ModelName,
     Name,
     NonNegative,
     ParserName,
@@ -141,8 +142,8 @@ class Speculative(Document):
     model, named by ``model``."""
     tokens: Annotated[int, Field(ge=1, le=16)] = 3
     """Tokens proposed in each step."""
-    model: RepositoryId | None = None
-    """Hugging Face id of the draft; needed by draft-model and eagle3."""
+    model: ModelName | None = None
+    """Hugging Face id of the draft, without its publisher where the catalog knows it; needed by draft-model and eagle3."""
     model_revision: Revision | None = None
     """Commit, tag or branch of the draft's repository. Unset: that of the page which ``model`` is the address of, else main,
     which may change under you."""

@@ -56,6 +56,12 @@ RepositoryId = Annotated[
     BeforeValidator(repository_id),
 ]
 """A Hugging Face id; the address of the repository's page is read as the id on it."""
+ModelName = Annotated[
+    str,
+    StringConstraints(pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$", max_length=200),
+    BeforeValidator(repository_id),
+]
+"""The same, or the id of a model of the catalog without its publisher."""
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")]
 """Commit, tag or branch of a repository."""
 ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from agentgpu_iac.plan import NodePool, VcpuNeed
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import counted
 
 SECTION = "vCPU quotas"
 
@@ -20,7 +21,7 @@ def quota_lines(pool: NodePool, needs: Iterable[VcpuNeed]) -> Iterator[Line]:
         yield Line(
             name=f"{need.name} ({need.region})",
             formula="nodes at the peak x vCPUs of the planned type, over all pools that count",
-            inputs=f"{pool.name}: {pool.max} nodes of {each} vCPUs, {' > '.join(pool.capacity_types)}",
+            inputs=f"{pool.name}: {counted(pool.max, 'node')} of {each} vCPUs, {' > '.join(pool.capacity_types)}",
             value=need.vcpus,
             result=f"{need.vcpus} vCPUs{more}",
             unit="vCPUs",

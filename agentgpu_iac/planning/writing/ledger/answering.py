@@ -10,6 +10,7 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.writing.ledger.warm import warm_in_words, warm_replicas
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import counted
 
 
 def input_lines(demand: Demand) -> Iterator[Line]:
@@ -19,7 +20,7 @@ def input_lines(demand: Demand) -> Iterator[Line]:
         formula="one input",
         inputs="requests.inputTokens",
         value=demand.context_tokens,
-        result=f"{demand.context_tokens:,} tokens, {demand.longest_input_tokens:,} at most",
+        result=f"{counted(demand.context_tokens, 'token')}, {demand.longest_input_tokens:,} at most",
         unit="tokens",
         source="spec: nothing of an input is kept for the next",
     )
@@ -44,7 +45,8 @@ def answer_lines(candidate: Candidate, workload: Workload, engines: int) -> Iter
         value=times.e2e_at_percentile_ms,
         result=f"{times.e2e_at_percentile_ms:.1f} ms at p{times.percentile:g} ±{times.e2e_error_ratio or 0:.0%}{budget}{miss}",
         unit="ms",
-        source=f"{ahead:,} inputs ahead at the percentile, as requests come by Poisson; the server's time from two measured "
+        source=f"{counted(ahead, 'input')} ahead at the percentile, as requests come by Poisson; the server's time "
+        "from two measured "
         f"runs of vLLM{turns}",
     )
     full, rest = divmod(ahead + each, seats)
@@ -57,9 +59,10 @@ def answer_lines(candidate: Candidate, workload: Workload, engines: int) -> Iter
         "x host",
         inputs=total if factor == 1 else f"({total}) x {factor:.6g}",
         value=times.prefill_ms,
-        result=f"{times.prefill_ms:.1f} ms for {ahead + each:,.0f} inputs, {seats:,} in a step",
+        result=f"{times.prefill_ms:.1f} ms for {counted(ahead + each, 'input', ',.0f')}, {seats:,} in a step",
         unit="ms",
-        source=f"inputs of {load.input_tokens:,.0f} tokens, {engine.max_batched_tokens:,} tokens in a step",
+        source=f"inputs of {counted(load.input_tokens, 'token', ',.0f')}, "
+        f"{counted(engine.max_batched_tokens, 'token')} in a step",
     )
 
 

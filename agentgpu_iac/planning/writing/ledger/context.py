@@ -9,6 +9,7 @@ from agentgpu_iac.planning.deployments import QUANTILE_Z, context_spread
 from agentgpu_iac.planning.writing.ledger.answering import input_lines
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import counted
 
 SECTION = "Context"
 
@@ -37,7 +38,7 @@ def context_lines(demand: Demand) -> Iterator[Line]:
         formula=formula,
         inputs=inputs,
         value=demand.context_tokens,
-        result=f"{demand.context_tokens:,} tokens",
+        result=counted(demand.context_tokens, "token"),
         unit="tokens",
         source="spec: the last turn",
     )
@@ -47,7 +48,7 @@ def context_lines(demand: Demand) -> Iterator[Line]:
             formula=f"whole blocks of {KV_BLOCK_TOKENS} of the prefix that all sessions share",
             inputs=f"{shape.shared_tokens // KV_BLOCK_TOKENS:,} x {KV_BLOCK_TOKENS}",
             value=shape.shared_tokens,
-            result=f"{shape.shared_tokens:,} tokens",
+            result=counted(shape.shared_tokens, "token"),
             unit="tokens",
             source="spec: conversation.sharedPrefixTokens, the system prompt if unset; a replica stores and reads them once",
         )
@@ -63,7 +64,7 @@ def context_lines(demand: Demand) -> Iterator[Line]:
         formula=f"min(contextTokens, {mean})" if limited else mean,
         inputs=f"min({demand.context_tokens:,}, {sum_of_mean})" if limited else sum_of_mean,
         value=expected,
-        result=f"{expected:,} tokens",
+        result=counted(expected, "token"),
         unit="tokens",
         source="spec: mean over the turns; a paused session keeps its cache",
     )
@@ -78,7 +79,7 @@ def _shared_lines(demand: Demand) -> Iterator[Line]:
         formula=formula,
         inputs=inputs,
         value=demand.context_tokens,
-        result=f"{demand.context_tokens:,} tokens",
+        result=counted(demand.context_tokens, "token"),
         unit="tokens",
         source=f"the contexts of {', '.join(member.name for member in demand.members)} below; 99 % of the replicas hold no more, "
         "if chance deals sessions out",
@@ -89,7 +90,7 @@ def _shared_lines(demand: Demand) -> Iterator[Line]:
         formula="mean of the agents' contexts over their turns, by the time that each is generated",
         inputs=f"{demand.shape.expected_tokens:,.4f}",
         value=expected,
-        result=f"{expected:,} tokens",
+        result=counted(expected, "token"),
         unit="tokens",
         source="spec: mean over the turns; a paused session keeps its cache",
     )
@@ -143,7 +144,7 @@ def _thinking_line(demand: Demand) -> Line:
         formula=formula,
         inputs=inputs,
         value=choice.tokens,
-        result=f"{choice.tokens:,} tokens",
+        result=counted(choice.tokens, "token"),
         unit="tokens",
         source=source,
     )

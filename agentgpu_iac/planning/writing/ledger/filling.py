@@ -8,6 +8,7 @@ from agentgpu_iac.plan import NodePool
 from agentgpu_iac.planning.choosing.caching import LEAST_FILL_TIMEOUT_S
 from agentgpu_iac.sizing import loading, starting
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import counted
 
 SECTION = "Filling the model cache"
 
@@ -23,7 +24,7 @@ def filling_lines(pool: NodePool) -> Iterator[Line]:
         formula="longest delay + GiB of the pool's models / GiB/s of a node while all nodes fill",
         inputs=f"{filler.start_delay_s} + {gib:.3f} / {filler.gib_per_s:.6f}",
         value=filler.fill_s,
-        result=f"{filler.fill_s:g} s for {filler.nodes_at_once} node{'s' if filler.nodes_at_once > 1 else ''} at once",
+        result=f"{filler.fill_s:g} s for {counted(filler.nodes_at_once, 'node')} at once",
         unit="s",
         source=f"{loading.HUB_GIB_PER_S} GiB/s of a source at most, and the network and disk of a node; nodes that download "
         f"from the hub share a gateway of {loading.GATEWAY_GBPS:g} Gbit/s",

@@ -14,6 +14,7 @@ from agentgpu_iac.planning.writing.ledger.answering import answer_lines
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.sizing.speed import Speed
+from agentgpu_iac.units import counted
 
 SECTION = "Latency with as many requests as are planned to generate"
 
@@ -165,7 +166,7 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: l
         scaled(f"{steps} x {reading.chunk_ms:.4f} - {step:.4f}", engines, engine.measured_ttft_ratio),
         prefill_ms,
         f"{prefill_ms:.1f} ms",
-        f"{tokens:,.0f} tokens at most, in steps of {engine.max_batched_tokens:,}"
+        f"{counted(tokens, 'token', ',.0f')} at most, in steps of {engine.max_batched_tokens:,}"
         + ("" if engine.prompts_apart else " that also give every running request a token"),
     )
 
@@ -195,17 +196,19 @@ def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: la
         + (
             ""
             if engine.stages == 1
-            else f" + pace of the slowest of {engine.stages} stages; requests of the fullest of as many batches"
+            else f" + pace of the slowest of {counted(engine.stages, 'stage')}; requests of the fullest of as many batches"
         )
         + (
             ""
             if engine.attention_groups == 1
-            else f"; {candidate.groups.seats(candidate.service.generating)} requests in the fullest of the attention groups"
+            else f"; {counted(candidate.groups.seats(candidate.service.generating), 'request')} in the "
+            "fullest of the attention groups"
         ),
         scaled(" + ".join(terms), engines, engine.measured_ttft_ratio),
         decode_ms,
         f"{decode_ms:.1f} ms",
-        f"one step with every request at {request.context_tokens:,.0f} tokens of context; weights and KV cache are read once",
+        f"one step with every request at {counted(request.context_tokens, 'token', ',.0f')} of context; weights and "
+        "KV cache are read once",
     )
 
 
@@ -223,6 +226,6 @@ def _tpot(candidate: Candidate, workload: Workload, engine: Speed, state: latenc
         ),
         tpot_ms,
         f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}",
-        f"a step of those who decode; {max(0, candidate.service.generating - 1)} other requests bring a prompt every "
-        f"{state.cycle_ms:,.0f} ms each",
+        f"a step of those who decode; {counted(max(0, candidate.service.generating - 1), 'other request')}, a prompt every "
+        f"{state.cycle_ms:,.0f} ms from each",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from agentgpu_iac.plan import AgentPlan, PaidRoute, ProxyPlan, ProxyRoute, Workload
 from agentgpu_iac.planning.running.proxying import CHUNK_CPU_US, SHARE_AT_RISK, slowest_first_token, tokens_behind
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import counted
 
 SECTION = "Proxy"
 
@@ -42,7 +43,7 @@ def _route_lines(route: ProxyRoute, agent: AgentPlan, tiers: Sequence[Workload])
     if route.max_parallel_requests is not None:
         seats = " + ".join(f"{tier.replicas.max} x {tier.max_num_seqs}" for tier in tiers)
         shared = len(tiers[0].served) > 1
-        part = f" x {agent.sessions_peak} / {tiers[0].sessions_peak} sessions" if shared else ""
+        part = f" x {agent.sessions_peak} / {counted(tiers[0].sessions_peak, 'session')}" if shared else ""
         yield Line(
             name="maxParallelRequests",
             formula="seats of all replicas of the peak, the agent's part by its sessions; then its fallback is asked"
@@ -50,7 +51,7 @@ def _route_lines(route: ProxyRoute, agent: AgentPlan, tiers: Sequence[Workload])
             else "what the router lets through",
             inputs=f"{seats}{part}" if route.fallbacks else "",
             value=route.max_parallel_requests,
-            result=f"{route.max_parallel_requests:,} requests",
+            result=counted(route.max_parallel_requests, "request"),
             unit="",
             source=_READ,
         )

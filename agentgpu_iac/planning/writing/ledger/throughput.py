@@ -12,6 +12,7 @@ from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.planning.writing.ledger.warm import warm_in_words, warm_replicas
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import counted
 
 SECTION = "Throughput and replicas"
 
@@ -31,7 +32,7 @@ def _sub_agents(started: Iterable[Started]) -> Iterator[Line]:
             formula=f"sub-agents that {each.by} starts in a second at the peak, {each.count} at once, {held}",
             inputs=inputs,
             value=each.sessions_peak,
-            result=f"{each.sessions_peak:,.4g} sessions",
+            result=counted(each.sessions_peak, "session", ",.4g"),
             unit="",
             source="spec: fanOut",
         )
@@ -41,11 +42,11 @@ def _volume(demand: Demand) -> str:
     agent = demand.agent
     daily = agent.traffic.conversations_per_day
     if (work := agent.work) is not None:
-        asked = f"{work.tokens:,} tokens" if work.requests is None else f"{work.requests:,} requests"
+        asked = counted(work.tokens, "token") if work.requests is None else counted(work.requests, "request")
         return f"{asked} / {work_seconds(agent):,.0f} s from the window's opening to the deadline"
     if daily is None:
         return "no daily volume stated"
-    return f"{daily:,} x {agent.conversation.turns} turns / {seconds_of_a_day(agent):,.0f} s"
+    return f"{daily:,} x {counted(agent.conversation.turns, 'turn')} / {seconds_of_a_day(agent):,.0f} s"
 
 
 def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
@@ -60,7 +61,7 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
     yield Line(
         name="requiredOutputTokensPerS",
         formula="max(volume x burst factor / the seconds in which it comes, sessions / seconds per turn) x tokens per turn",
-        inputs=f"{volume}; {baseline.sessions_concurrent:,} sessions, {baseline.sessions_peak:,} at the peak",
+        inputs=f"{volume}; {counted(baseline.sessions_concurrent, 'session')}, {baseline.sessions_peak:,} at the peak",
         value=rates.required_output_tokens_per_s,
         result=f"{rates.required_output_tokens_per_s:,.1f} tokens/s of {rates.output_tokens_per_s or 0:,.1f}",
         unit="tokens/s",
@@ -83,7 +84,8 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         name="replicas",
         formula="max(sessions / sessions per replica, required / delivered tokens per replica), rounded up",
         inputs=(
-            f"{baseline.sessions_concurrent:,} to {baseline.sessions_peak:,} sessions, {baseline.max_num_seqs} on a replica"
+            f"{baseline.sessions_concurrent:,} to {counted(baseline.sessions_peak, 'session')}, "
+            f"{baseline.max_num_seqs} on a replica"
         ),
         value=warm_replicas(candidate, baseline),
         result=f"{warm_in_words(candidate, baseline)}, {candidate.burst_replicas} more in a burst",
