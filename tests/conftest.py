@@ -8,13 +8,19 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.thoroughness import examples, part_asked, parted
+from tests.thoroughness import WHOLE, examples, part_asked, parted
 
 if find_spec("hypothesis"):  # the environments of make smoke hold what users have, and pytest
     from hypothesis import settings
 
+    from tests.remembering import may_remember, plan_with
+
     settings.register_profile("stated", max_examples=examples(100), deadline=None)
     settings.load_profile("stated")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(item):
+        plan_with(memory=not WHOLE and may_remember(item))
 
 
 class SkippedInCi:
