@@ -84,6 +84,28 @@ def pytest_configure_node(node):
     node.workerinput["part"] = part_of(node.config)
 
 
+SHARING = ("tests/house/", "tests/provisioning/")
+"""Rooms whose files look at the same things: the parsed package, and recordings of whole deployments."""
+
+
+def unit_of(nodeid):
+    """What one process runs whole, so that what is made once is made in one: a file, or all of such a room."""
+    return next((room for room in SHARING if nodeid.startswith(room)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByRoom(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return unit_of(nodeid)
+
+    return ByRoom(config, log)
+
+
 def pytest_sessionstart(session):
     """What is collected stays to the end: it need not be looked through again and again, now or later."""
     gc.disable()

@@ -37,6 +37,7 @@ def test_what_passes_alone_passes_and_is_named(tmp_path: Path) -> None:
     assert done.stdout.endswith("passed alone, not beside others:\n   test_it.py::test_of_the_first_run\n")
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     ("text", "status"),
     [(CASES.replace("assert was_there", "assert False"), 1), ("import nothing_of_this_name\n", 2), ("", 5)],
