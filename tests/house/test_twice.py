@@ -25,7 +25,7 @@ def test_that_passes(): pass
 def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -q\n")
     (folder / "test_it.py").write_text(text)
-    command = [sys.executable, PROGRAM, "-n2", "--dist", "loadfile", "test_it.py"]
+    command = [sys.executable, PROGRAM, "-n1", "--dist", "loadfile", "test_it.py"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from agentgpu_iac.planning import planner
 from agentgpu_iac.planning.choosing.evaluation import Evaluator
 from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.planner import NoPlan
-from tests.planning.scenes import make_agent, plan
+from tests.planning.scenes import CATALOG, load, make_agent, make_catalog, offerings, plan
 from tests.planning.stacks import rules, stacks
 from tests.remembering import ROOMS, ROOMS_OF_THE_CORE, TESTS, Remembered, may_remember, plan_with
 from tests.thoroughness import examples
@@ -21,9 +22,17 @@ LAST = Remembered()
 """Of all examples together, as of all tests."""
 
 
+@pytest.fixture
+def remembering() -> Iterator[None]:
+    plan_with(memory=True)
+    yield
+    plan_with(memory=False)
+
+
+@pytest.mark.usefixtures("remembering")
 @settings(derandomize=True, deadline=None, database=None, max_examples=examples(80))
 @given(stacks(), rules)
-def test_a_plan_is_the_same_whatever_was_evaluated_before(stack: list[dict[str, Any]], spec: dict[str, Any]) -> None:
+def test_a_plan_is_the_same_whatever_was_planned_before(stack: list[dict[str, Any]], spec: dict[str, Any]) -> None:
     found = []
     for evaluators in (LAST, Evaluators(), LAST):
         try:
@@ -48,6 +57,30 @@ def test_the_same_question_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(asked) == len(set(asked)) > 1
     plan(make_agent(ttftMs=400), evaluators=known)
     assert len(asked) == 2 * len(set(asked)), "another demand is another question"
+
+
+@pytest.mark.usefixtures("remembering")
+def test_who_waits_for_a_plan_that_is_known_is_told_the_same_again() -> None:
+    heard: list[list[tuple[int, int]]] = [[], []]
+    plans = [
+        planner.make_plan(load(make_agent("a"), make_agent("b")), CATALOG, told=lambda *step, to=to: to.append(step))
+        for to in heard
+    ]
+    assert plans[0] is plans[1]
+    assert heard[0] == heard[1] != []
+    assert planner.make_plan(load(make_agent("a"), make_agent("b")), CATALOG, Evaluators()) == plans[0]
+    dearer = make_catalog(offerings("l1", "large-80", on_demand="3.00"))
+    assert planner.make_plan(load(make_agent("a"), make_agent("b")), dearer) != plans[0]
+
+
+@pytest.mark.usefixtures("remembering")
+def test_a_refusal_is_known_too() -> None:
+    said = []
+    for _ in range(2):
+        with pytest.raises(NoPlan) as refused:
+            plan(make_agent(), capacity={"budgetUsdPerMonth": 1.0})
+        said.append(str(refused.value))
+    assert said[0] == said[1]
 
 
 def test_who_changes_code_plans_anew(monkeypatch: pytest.MonkeyPatch) -> None:
