@@ -118,7 +118,10 @@ def test_no_test_of_these_rooms_changes_what_evaluates(room: str) -> None:
     """Neither a module of it, nor a name in one."""
     found = []
     for path in sorted((TESTS / room).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "setattr(" not in text and "patch" not in text:
+            continue
+        tree = ast.parse(text)
         names = {
             alias.asname or alias.name
             for node in ast.walk(tree)
