@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## Run the test suite, and of what is broad a share
 broad: $(VENV)/.dev ## Run what make test leaves out of the broad tests
 	AGENTGPU_BROAD=others $(BIN)/python -m pytest -n 2 --dist loadfile -m "not hypothesis"
 
-laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries a sixteenth of them
+laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries a thirty-second of them
 	AGENTGPU_LAWS=whole AGENTGPU_BROAD=all $(BIN)/python -m pytest -n 2 --dist loadfile -m hypothesis
 
 fuzz: $(VENV)/.dev ## Throw broken and hostile files at everything that reads one, for two minutes (FUZZ_SECONDS=3600: an hour)

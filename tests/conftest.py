@@ -8,13 +8,19 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.thoroughness import examples, part_asked, parted
+from tests.thoroughness import WHOLE, examples, part_asked, parted
 
 if find_spec("hypothesis"):  # the environments of make smoke hold what users have, and pytest
     from hypothesis import settings
 
+    from tests.remembering import may_remember, plan_with
+
     settings.register_profile("stated", max_examples=examples(100), deadline=None)
     settings.load_profile("stated")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(item):
+        plan_with(memory=not WHOLE and may_remember(item))
 
 
 class SkippedInCi:
@@ -76,6 +82,28 @@ def every_of(item):
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
     node.workerinput["part"] = part_of(node.config)
+
+
+SHARING = ("tests/house/", "tests/provisioning/")
+"""Rooms whose files look at the same things: the parsed package, and recordings of whole deployments."""
+
+
+def unit_of(nodeid):
+    """What one process runs whole, so that what is made once is made in one: a file, or all of such a room."""
+    return next((room for room in SHARING if nodeid.startswith(room)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByRoom(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return unit_of(nodeid)
+
+    return ByRoom(config, log)
 
 
 def pytest_sessionstart(session):

@@ -1,7 +1,7 @@
 """How much of a broad test is tried when.
 
-Two kinds of test are broad. A law is tried on many examples: ``make test`` tries a sixteenth of them, ``make laws`` all. A test
-that is marked ``broad`` has many cases of one kind, or is one long look over much that shorter tests look at as well:
+Two kinds of test are broad. A law is tried on many examples: ``make test`` tries a thirty-second of them, ``make laws`` all.
+A test that is marked ``broad`` has many cases of one kind, or is one long look over much that shorter tests look at as well:
 ``make test`` takes a share of the cases, the same at each run, and ``make broad`` takes exactly the others. So CI, which runs
 all three, leaves nothing out, and runs nothing twice but the laws.
 
@@ -24,8 +24,8 @@ Item = TypeVar("Item")
 
 
 def examples(count: int) -> int:
-    """Examples to try of a law that ``make laws`` tries on ``count``; never under five."""
-    return count if WHOLE else max(count // 16, min(count, 5))
+    """Examples to try of a law that ``make laws`` tries on ``count``; never under four."""
+    return count if WHOLE else max(count // 32, min(count, 4))
 
 
 def part_asked(named: bool, *, said: str | None = os.environ.get("AGENTGPU_BROAD")) -> Part:

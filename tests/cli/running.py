@@ -12,11 +12,17 @@ import termios
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import typer.main
+
 from agentgpu_iac.cli.main import run
+
+_COMMANDS = cache(typer.main.get_command)
+"""The tree of commands, which each run would build anew."""
 
 COMMAND = Path(sys.executable).with_name("agentgpu")
 
@@ -67,6 +73,7 @@ def agentgpu(*arguments: object, stdin: str | bytes = "") -> Answer:
     given = stdin.encode() if isinstance(stdin, str) else stdin
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with (
+        patch.object(typer.main, "get_command", _COMMANDS),
         patch.object(sys, "argv", ["agentgpu", *map(str, arguments)]),
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")),
         redirect_stdout(out),

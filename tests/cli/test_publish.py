@@ -10,6 +10,7 @@ import pytest
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.operations.publishing.environments import placed
 from agentgpu_iac.operations.publishing.settings import load_settings
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.inventory import sha256
 from agentgpu_iac.rendering.tree import render_all
@@ -140,7 +141,7 @@ def test_environments_that_share_what_was_evaluated_are_planned_as_if_alone(
     stacks = {each.environment: each.loaded for each in placed(Path.cwd(), settings)}
     assert set(stacks) == set(overlays)
     for name, loaded in stacks.items():
-        alone = {file.path: sha256(file.content) for file in render_all(make_plan(loaded, load_catalog()))}
+        alone = {file.path: sha256(file.content) for file in render_all(make_plan(loaded, load_catalog(), Evaluators()))}
         assert json.loads(files[f"clusters/demo/{name}/.agentgpu-inventory.json"])["files"] == alone
 
 

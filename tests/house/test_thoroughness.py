@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SHARING, unit_of
 from tests.thoroughness import Part, part_asked, parted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,14 @@ def test_what_is_named_is_run_whole(named: bool, said: str | None, part: Part) -
 def test_a_part_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="it may be share, others, all"):
         part_asked(False, said="other")
+
+
+def test_a_file_is_run_by_one_process_and_so_are_rooms_that_share() -> None:
+    for path in sorted((ROOT / "tests").glob("[!e]*/**/test_*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        (room,) = [each for each in SHARING if name.startswith(each)] or [name]
+        assert unit_of(f"{name}::test[a::b]") == unit_of(f"{name}::Test::test") == room
+    assert all((ROOT / room).is_dir() for room in SHARING)
 
 
 def test_the_targets_take_the_parts_between_them() -> None:

@@ -25,7 +25,7 @@ def test_that_passes(): pass
 def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -q\n")
     (folder / "test_it.py").write_text(text)
-    command = [sys.executable, PROGRAM, "-n2", "--dist", "loadfile", "test_it.py"]
+    command = [sys.executable, PROGRAM, "-n1", "--dist", "loadfile", "test_it.py"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -37,6 +37,7 @@ def test_what_passes_alone_passes_and_is_named(tmp_path: Path) -> None:
     assert done.stdout.endswith("passed alone, not beside others:\n   test_it.py::test_of_the_first_run\n")
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     ("text", "status"),
     [(CASES.replace("assert was_there", "assert False"), 1), ("import nothing_of_this_name\n", 2), ("", 5)],

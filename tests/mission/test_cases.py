@@ -312,6 +312,7 @@ def test_customer_service_on_one_h100_pcie_makes_the_playbooks_tokens() -> None:
 # Patterns, architectures, engines
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     ("name", "pattern", "architecture"),
     [

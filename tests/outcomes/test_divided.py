@@ -107,6 +107,7 @@ def test_the_simulation_starts_both_and_bills_each_at_its_price() -> None:
     assert found.usd == pytest.approx(rest.replica_usd_per_hour * rest.replicas.max / 5, abs=Decimal("0.01"))
 
 
+@pytest.mark.broad(every=0)
 def test_a_failed_replica_comes_back_where_it_was() -> None:
     plan = planned(peak=300)
     first, rest = plan.workloads

@@ -50,6 +50,7 @@ def counted(plan: Object) -> dict[str, list[Object]]:
     return services or {pool["name"]: pool["cachedModels"] for pool in plan["nodePools"]}
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(("stack", "target"), CASES)
 def test_each_list_names_the_models_that_were_counted_with_their_bytes(stack: str, target: str) -> None:
     plan = json.loads((GOLDEN / stack / target / "plan.json").read_text())
@@ -80,6 +81,7 @@ def test_what_an_engine_waits_for_and_holds_is_in_the_list_of_its_pool(stack: st
         assert read <= pools[workload["nodePool"]], workload["name"]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize(("stack", "target"), CASES)
 def test_the_scripts_stand_once_in_what_a_cluster_is_given_and_are_those_that_are_tested(
     stack: str, target: str

@@ -34,6 +34,7 @@ def kept(stack: str, target: str) -> tuple[Plan, Tree]:
     }
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize(("stack", "target"), CASES)
 def test_every_agent_is_reached_by_its_name(stack: str, target: str) -> None:
     plan, tree = kept(stack, target)

@@ -80,6 +80,7 @@ def test_every_command_in_a_sentence_is_one(path: Path) -> None:
                 assert not refusal(command, whole=False), words
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("block", SHELL, ids=lambda block: block.name)
 def test_targets_settings_and_files_that_it_names_are_there(block: Block) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -97,6 +98,7 @@ def test_targets_settings_and_files_that_it_names_are_there(block: Block) -> Non
 READERS: dict[str, Callable[[Path], object]] = {"Policies": load_policies, "Publishing": load_settings}
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("block", of("yaml"))
 def test_every_yaml_is_what_it_looks_like(block: Block, tmp_path: Path) -> None:
     """A stack, an overlay, or a part of a stack that is put where it belongs."""

@@ -61,6 +61,7 @@ def real_text(block: Block) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.name)
 def test_the_output_is_real(block: Block) -> None:
     if block.kind == "lines of":

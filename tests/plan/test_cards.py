@@ -62,6 +62,7 @@ def test_a_shared_card_is_as_full_on_the_page_as_for_a_policy() -> None:
     assert [each.value for each in violations(held, plan, day="2026-11-27")] == ["25%", "25%"]
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_facts_and_report_say_the_same(path: Path) -> None:
     plan = example(path).plan

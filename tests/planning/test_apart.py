@@ -38,6 +38,7 @@ def told(found: Plan) -> Any:
     return kept, found.cost.expected_usd_per_month, found.cost.optimality_gap_ratio
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("seed", range(12))
 def test_the_plan_is_the_one_with_everybody_tried_in_full(seed, monkeypatch):
     agents = team(seed)

@@ -169,9 +169,9 @@ def test_changes_are_put_together_where_none_alone_does() -> None:
 def test_what_is_remembered_changes_no_plan(stack: LoadedStack) -> None:
     kept = Evaluators()
     first, again = make_plan(stack, CATALOG, kept), make_plan(stack, CATALOG, kept)
-    assert first == again == make_plan(stack, CATALOG)
+    assert first == again == make_plan(stack, CATALOG, Evaluators())
     stricter = changed(stack, {("spec", "latency", "percentile"): 99.0})
-    assert make_plan(stricter, CATALOG, kept) == make_plan(stricter, CATALOG)
+    assert make_plan(stricter, CATALOG, kept) == make_plan(stricter, CATALOG, Evaluators())
 
 
 def test_of_several_regions_over_the_budget_the_cheapest_is_told() -> None:

@@ -95,6 +95,7 @@ def hold_against_size(found: Plan, agents: tuple[Agent, ...], catalog: Catalog) 
     return len(found.workloads)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
 def test_of_every_example_stack(path: Path) -> None:
     catalog = load_catalog(base_directory=path.parent)

@@ -40,6 +40,7 @@ def planned(sessions: int, *, catalog: Any = CHEAP, tpot: float = 60.0, **overri
         return None
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("tpot", [20.0, 35.0, 60.0])
 @pytest.mark.parametrize("stages", [2, 4])
 def test_stages_never_serve_for_less_what_a_card_holds(tpot, stages):
@@ -55,6 +56,7 @@ def test_stages_never_serve_for_less_what_a_card_holds(tpot, stages):
             assert alone.cost.expected_usd_per_month <= piped.cost.expected_usd_per_month
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("catalog", [CHEAP, DEAR], ids=["cheap", "dear"])
 @pytest.mark.parametrize("sessions", [150, 400, 900, 1500, 2600])
 def test_of_equal_costs_the_smaller_replicas_are_taken(catalog, sessions):

@@ -254,6 +254,7 @@ def test_a_faulty_schedule_is_refused(scaling: str, message: str) -> None:
         peaks(scaling)
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("start", ["07 07 1,15 * *", "*/15 0-6 * JAN-MAR 1", "0 0 1 1 0"])
 def test_schedules_may_be_written_as_cron_writes_them(start: str) -> None:
     assert burst(peaks(schedule("support", 1, start=start)))[1].scaling is not None

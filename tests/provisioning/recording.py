@@ -14,6 +14,8 @@ from unittest.mock import patch
 
 import pulumi
 import pulumi_aws
+from pulumi.runtime import resource as registering
+from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.settings import get_root_resource
 
 from agentgpu_iac.errors import Fault
@@ -184,6 +186,10 @@ class AwsMocks(pulumi.runtime.Mocks):
                 raise AssertionError(f"the program asked for something unexpected: {args.token}")
 
 
+NOWHERE = source_pb2.StackTrace
+"""Where in our code each resource is made: the SDK looks it up for the engine, and nobody asks here."""
+
+
 def record(
     program: Callable[[], None],
     *,
@@ -202,6 +208,7 @@ def record(
     recording = Recording(last_outputs=last_outputs or {}, cluster_status=cluster_status)
     with (
         _event_loops(),
+        patch.object(registering, "_get_stack_trace", NOWHERE),
         patch.object(existing_cluster, "asking", lambda _: there or There()),
         patch.object(health, "asking", lambda _: ask),
         patch.object(quotas, "asking", lambda: quota),

@@ -78,6 +78,7 @@ def test_what_hangs_on_an_unknown_id_is_not_asked_for() -> None:
     assert wanted("aws:ec2/route:Route::desk").look_up is None
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", [*SCENES, *OPTIONS, *CHOICES])
 def test_there_is_a_look_up_for_everything_that_the_program_makes(name: str) -> None:
     drawn = {"name": "drawn-0123abc", "nodeGroupName": "drawn-0123abc"}

@@ -42,6 +42,7 @@ def test_aws_would_accept_every_resource(name: str) -> None:
     assert found == []
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_the_sdk_knows_every_input(name: str) -> None:
     found = [key for resource in scene(name).resources if resource.is_aws for key in unknown_inputs(resource)]

@@ -177,6 +177,7 @@ def test_a_role_that_may_not_be_assumed(sts: type[Sts], monkeypatch: pytest.Monk
     assert sts.asked == ["Action=AssumeRole"]
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("Throttling", 400), ("InternalFailure", 500)])
 def test_what_says_nothing_of_the_credentials_is_left_to_the_provider(
     sts: type[Sts], code: str, status: int, monkeypatch: pytest.MonkeyPatch

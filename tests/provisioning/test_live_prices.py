@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,19 @@ def spot(machine: str, zone: str, usd: str, hour: int = 8) -> dict[str, Any]:
     }
 
 
+@cache
+def session() -> botocore.session.Session:
+    """One for all accounts: it reads each service's model once."""
+    return botocore.session.Session()
+
+
 class Account:
     """Clients of botocore whose answers are set beforehand."""
 
     def __init__(self) -> None:
-        session = botocore.session.Session()
         keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
-        self.pricing = session.create_client("pricing", region_name="us-east-1", **keys)
-        self.ec2 = {region: session.create_client("ec2", region_name=region, **keys) for region in PLACES.regions}
+        self.pricing = session().create_client("pricing", region_name="us-east-1", **keys)
+        self.ec2 = {region: session().create_client("ec2", region_name=region, **keys) for region in PLACES.regions}
         self.price_list = Stubber(self.pricing)
         self.history = {region: Stubber(client) for region, client in self.ec2.items()}
 

@@ -39,6 +39,7 @@ def karpenters(node_health: str) -> dict[str, Any]:
     return settings
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("nodes", ["karpenter", "node-groups"])
 def test_the_agent_comes_with_the_addons_once_there_are_nodes(nodes: str) -> None:
     recording = deployed("eks-agent", nodes)

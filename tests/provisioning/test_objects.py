@@ -41,6 +41,7 @@ def applied(recording: Recording) -> dict[tuple[str, str, str], dict[str, Any]]:
     return {identity(one): one for one in (*group.inputs["objs"], *single) if "apiVersion" in one}
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("nodes", ["node-groups", "karpenter"])
 @pytest.mark.parametrize("make", [mixed_plan, make_watched_plan], ids=["shared", "watched"])
 def test_all_of_the_overlay_is_applied_and_nothing_else(make: Any, nodes: str) -> None:

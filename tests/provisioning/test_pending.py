@@ -94,6 +94,7 @@ def test_the_script_writes_the_file_to_one_stream_and_what_to_do_to_the_other() 
     assert done.stderr.splitlines() == list(instructions(pending))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", [*SCENES, *OPTIONS, *CHOICES])
 def test_there_is_a_look_up_for_everything_that_the_program_makes(name: str) -> None:
     drawn = {"name": "drawn-0123abc", "nodeGroupName": "drawn-0123abc"}

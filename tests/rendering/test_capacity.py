@@ -65,6 +65,7 @@ def pod_templates(bodies: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.broad(every=4)
 @pytest.mark.parametrize("name", [*PLANS, "edge"])
 def test_no_pod_keeps_karpenter_from_draining_it_or_replacing_its_node(name: str) -> None:
     """On spot it would be cut off, and on demand a drift makes no node for a pod that it may not evict yet."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
 import yaml
@@ -59,6 +60,10 @@ def spec(target: str, *agents: str) -> str:
     )
 
 
+def read(content: bytes | str) -> Any:
+    return yaml.load(content, yaml.CSafeLoader)
+
+
 @cache
 def standins(target: str) -> str:
     return plan_text(make_plan(load_text(spec(target, *STANDINS), "law.yaml"), catalog()))
@@ -89,7 +94,7 @@ def test_every_machine_s_engine_serves_its_own_agent_s_model(agents: list[str]) 
         plan = renamed(target, agents)
         files = {file.path: file.content.decode() for file in render(plan)}
         for host in plan.hosts:
-            compose = yaml.safe_load(files[f"hosts/{host.node_pool}/docker-compose.yaml"])
+            compose = read(files[f"hosts/{host.node_pool}/docker-compose.yaml"])
             engines = {
                 name: each for name, each in compose["services"].items() if AGENT_LABEL in each.get("labels", {})
             }
@@ -116,7 +121,7 @@ def check_nginx(text: str, ports: dict[str, str]) -> None:
 @example(agents=["x", "x-1", "x-1-1"])
 def test_every_object_of_a_cluster_serves_its_own_agent_s_model(agents: list[str]) -> None:
     plan = renamed("kubernetes", agents)
-    bodies = [yaml.safe_load(file.content) for file in render(plan) if file.path.startswith("base/")]
+    bodies = [read(file.content) for file in render(plan) if file.path.startswith("base/")]
     for body in bodies:
         labels = body.get("metadata", {}).get("labels", {})
         if body["kind"] == "Deployment" and AGENT_LABEL in labels:
@@ -134,7 +139,7 @@ def test_every_object_of_a_cluster_serves_its_own_agent_s_model(agents: list[str
 @given(agents=names)
 def test_every_sky_service_serves_its_own_agent_s_model(agents: list[str]) -> None:
     plan = renamed("skyserve", agents)
-    files = {file.path: yaml.safe_load(file.content) for file in render(plan)}
+    files = {file.path: read(file.content) for file in render(plan)}
     for agent in agents:
         workload = next(each for each in plan.workloads if each.agent == agent)
         assert workload.model_cache.path in files[f"skyserve/{agent}.yaml"]["run"]
@@ -165,17 +170,21 @@ def test_a_stack_takes_no_namespace_of_others(name: str) -> None:
         assert found == faults
 
 
-def trees() -> dict[str, Plan]:
-    made = {f"{stack}-{target}": planned(stack, target) for stack, target in CASES}
-    made |= {name: make() for name, make in PLANS.items()}
-    return {name: plan for name, plan in made.items() if not plan.hosts and not plan.sky_services}
+TREES = {
+    "made by hand": lambda: {name: make() for name, make in PLANS.items()},
+    "of every stack": lambda: {f"{stack}-{target}": planned(stack, target) for stack, target in CASES},
+}
 
 
-def test_where_agents_name_objects_no_other_object_has_a_name_that_an_agent_may_have() -> None:
+@pytest.mark.broad(every=2)
+@pytest.mark.parametrize("plans", TREES)
+def test_where_agents_name_objects_no_other_object_has_a_name_that_an_agent_may_have(plans: str) -> None:
     """Every kind of which one object bears an agent's bare name: what else it names is refused as the name of an agent."""
     bare: set[str] = set()
     others: dict[tuple[str, str], str] = {}
-    for where, plan in trees().items():
+    for where, plan in TREES[plans]().items():
+        if plan.hosts or plan.sky_services:
+            continue
         agents = {agent.name for agent in plan.served_agents}
         for draft in object_drafts(plan):
             made = manifest(draft)

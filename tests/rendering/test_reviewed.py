@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import pytest
 import yaml
@@ -15,8 +16,9 @@ from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.rendering.reasons import numbers
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.tree import render_all
-from tests.outcomes.scenes import planned
+from tests.outcomes import scenes
 from tests.plans import make_gateway_plan
+from tests.rendered import rendered_once
 
 TREES = (
     ("spot-burst", "eks"),
@@ -62,6 +64,11 @@ UNPLANNED_OPTIONS = ("--host", "--hostname", "--node-rank", "--nccl-timeout")
 """Options of an engine with a number that no plan decides."""
 
 
+@cache
+def planned(stack: str, target: str) -> Plan:
+    return scenes.planned(stack, target)
+
+
 def openings(files: tuple[RenderedFile, ...]) -> Iterator[tuple[str, str]]:
     for file in files:
         if not WITHOUT_OPENING.search(file.path):
@@ -83,7 +90,7 @@ def test_every_file_opens_with_what_made_it_and_how_to_change_it(stack: str, tar
 @pytest.mark.parametrize(("stack", "target"), TREES)
 def test_every_planned_number_says_where_it_is_from(stack: str, target: str) -> None:
     silent: set[str] = set()
-    for file in render(planned(stack, target)):
+    for file in rendered_once(planned(stack, target)):
         text = file.content.decode()
         if (
             not file.path.endswith((".yaml", ".yml"))
@@ -109,14 +116,13 @@ def test_every_planned_number_says_where_it_is_from(stack: str, target: str) -> 
     assert silent == set(), "give them a row in rendering/reasons.py, or say here why they are the same in every plan"
 
 
-@pytest.mark.parametrize(
-    "plan", [*(planned(*tree) for tree in TREES), make_gateway_plan()], ids=lambda plan: plan.stack
-)
-def test_comments_name_fields_that_have_a_value(plan: Plan) -> None:
+@pytest.mark.parametrize("make", [*(partial(planned, *tree) for tree in TREES), make_gateway_plan])
+def test_comments_name_fields_that_have_a_value(make: Callable[[], Plan]) -> None:
+    plan = make()
     body = plan.model_dump(by_alias=True)
     known = {"agents.kvOffloadGib", *with_a_value(body, "")}
     known.update(path for workload in body["workloads"] for path in with_a_value(workload, ""))
-    for file in render(plan):
+    for file in rendered_once(plan):
         for line in file.content.decode().split("\n"):
             named = line.partition(" # plan: ")[2]
             assert set(re.findall(r"[a-z]\w*(?:\.[a-z]\w+)+", named)) <= known, f"{file.path}: {line}"
@@ -137,11 +143,11 @@ def with_a_value(body: object, path: str) -> Iterator[str]:
 @pytest.mark.broad(every=2)
 @pytest.mark.parametrize(("stack", "target"), TREES)
 def test_comments_change_no_value(stack: str, target: str) -> None:
-    for file in render(planned(stack, target)):
+    for file in rendered_once(planned(stack, target)):
         if file.path.endswith(".yaml") and "cloud-init" not in file.path:
             text = file.content.decode()
             bare = re.sub(r" # plan: .*$", "", text, flags=re.MULTILINE)
-            assert yaml.safe_load(text) == yaml.safe_load(bare)
+            assert yaml.load(text, yaml.CSafeLoader) == yaml.load(bare, yaml.CSafeLoader)
 
 
 def passes(key: str, steps: tuple[str, ...]) -> bool:
@@ -160,7 +166,7 @@ def with_longer_answer(plan: Plan, agent: str) -> Plan:
 def test_a_change_of_one_agent_leaves_the_others_files_as_they_were() -> None:
     plan = planned("engines", "kubernetes")
     agents = sorted({workload.agent for workload in plan.workloads})
-    before = {file.path: file.content for file in render(plan)}
+    before = {file.path: file.content for file in rendered_once(plan)}
     after = {file.path: file.content for file in render(with_longer_answer(plan, agents[0]))}
     changed = {path for path in before if before[path] != after[path]}
     assert f"base/deployment-{agents[0]}.yaml" in changed

@@ -122,6 +122,7 @@ def authenticated(**auth: str) -> p.Plan:
     return planned(agent, scaling={"prometheusAuth": auth})
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize("method", AUTH)
 def test_keda_reads_who_it_is_from_a_secret(method: str) -> None:
     given, mode, wanted = AUTH[method]

@@ -92,6 +92,7 @@ def called(folder: Path, moment: int, word: str) -> list[str]:
     return (folder / "calls").read_text().splitlines()
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("word", ["at-once", "last"])
 def test_at_whatever_moment_secrets_come_they_start_the_engines_once(tmp_path: Path, word: str) -> None:
     alone = called(tmp_path / "never", -1, "never")

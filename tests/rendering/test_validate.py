@@ -95,6 +95,7 @@ def test_machines_files_are_checked_without_a_version_of_kubernetes() -> None:
     assert validate(render(make_machines_plan()), "none") == ()
 
 
+@pytest.mark.broad(every=3)
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [

@@ -40,14 +40,19 @@ def apart(path: Path) -> Planned:
     )
 
 
-@cache
-def changed_text(path: Path, changes: tuple[tuple[str, str], ...]) -> Planned:
-    """One of the examples with other words in the place of some; each of these is there."""
+def with_other_words(path: Path, changes: tuple[tuple[str, str], ...]) -> str:
+    """The text of one of the examples with other words in the place of some; each of these is there."""
     text = path.read_text(encoding="utf-8")
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)
-    return _planned(load_text(text, path.name))
+    return text
+
+
+@cache
+def changed_text(path: Path, changes: tuple[tuple[str, str], ...]) -> Planned:
+    """That text, planned once."""
+    return _planned(load_text(with_other_words(path, changes), path.name))
 
 
 @cache

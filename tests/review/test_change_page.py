@@ -23,6 +23,7 @@ def text_of(blocks: tuple[Block, ...]) -> str:
     return plain_text(blocks, 120)
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("count", [1, 4, 40, 200])
 def test_a_difference_fits_one_screen_however_much_changes(count: int, width: int) -> None:

@@ -81,6 +81,7 @@ def many(count: int, **changes: Any) -> Plan:
     return make_plan(workloads=workloads, warnings=warnings).model_copy(update={"cost": cost})
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("count", [1, 5, 40, 200])
 def test_a_comment_has_fewer_than_60_lines_however_much_changes(count: int) -> None:
     files = FileChanges(added=tuple(f"base/{n}.yaml" for n in range(count)), changed=("x",), deleted=("y",))

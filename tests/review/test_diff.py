@@ -29,6 +29,7 @@ def costing(plan: Plan, baseline: str, peak: str = "1.861", expected: str = "") 
     return plan.model_copy(update={"cost": plan.cost.model_copy(update=update)})
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_a_plan_differs_in_nothing_from_itself(path: Path) -> None:
     plan = example(path).plan

@@ -62,6 +62,7 @@ def read(path: object) -> Plan:
     return load_plan(path)  # type: ignore[arg-type]
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: "-".join(path.parts[-3:-1]))
 def test_no_table_of_a_plan_breaks_a_word(path: object) -> None:
     plan = read(path)
@@ -84,11 +85,13 @@ def test_no_table_of_an_explanation_breaks_a_word(asked: tuple[LoadedStack, Cata
     assert_whole(explain_view(plan, "stack.yaml", None))
 
 
+@pytest.mark.broad(every=0)
 def test_no_table_of_levers_or_a_frontier_breaks_a_word(asked: tuple[LoadedStack, Catalog]) -> None:
     assert_whole(levers_view(levers(*asked)))
     assert_whole(frontier_view(frontier(*asked, "ttftMs", "answerer", (400, 1000))))
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("at", range(len(GOLDEN)))
 def test_no_table_of_a_difference_breaks_a_word(at: int) -> None:
     before, after = read(GOLDEN[at]), read(GOLDEN[at - 1])

@@ -52,6 +52,7 @@ def erlang_c(servers: int, load: float) -> float:
     return term / (sum(load**n / math.factorial(n) for n in range(servers)) + term)
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize(("seats", "load"), [(1, 0.5), (4, 3.0)])
 def test_seats_of_constant_steps_are_an_mmc_queue(seats, load):
     """Poisson arrivals, geometric lengths: the wait for a seat."""
@@ -67,6 +68,7 @@ def test_seats_of_constant_steps_are_an_mmc_queue(seats, load):
     assert low <= 1000 * erlang_c(seats, load) * service_s / (seats - load) <= high
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("length", [geometric, two_kinds])
 def test_steps_in_proportion_to_their_requests_are_processor_sharing(length):
     """M/G/1-PS: the mean time of an answer is that of its work alone over the free part, whatever the lengths' distribution."""
@@ -87,6 +89,7 @@ def engset(sources: int, seats: int, each: float) -> float:
     return terms[seats] / sum(terms)
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("seats", [2, 4])
 def test_users_who_are_turned_away_are_engset(seats):
     """Twelve users who pause, ask once and go back to pausing, answered or refused."""

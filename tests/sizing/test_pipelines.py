@@ -100,6 +100,7 @@ def test_nothing_between_two_limits_varies_by_more(values, below, above):
     assert statistics.pvariance(values, mean) <= most + 1e-6
 
 
+@pytest.mark.broad(every=5)
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("stages", [2, 4])
 def test_nor_is_it_when_both_are_stepped(name, stages):
@@ -113,6 +114,7 @@ def test_nor_is_it_when_both_are_stepped(name, stages):
     assert tokens_per_s(ENGINES[name, stages], 60 * stages) <= stages * one
 
 
+@pytest.mark.broad(every=2)
 @pytest.mark.parametrize("batches", [2, 3, 4, 8])
 def test_the_fullest_batch_is_as_chance_has_it(batches):
     """Requests dealt out by a fixed generator of numbers; the mean of the fullest over 400 deals."""

@@ -28,6 +28,7 @@ TOO_LARGE = SMALL.replace("spec:\n", "spec:\n  accelerators: {allow: [l4]}\n").r
     "Qwen/Qwen3-14B", "Qwen/Qwen2.5-72B-Instruct"
 )
 FILES = {
+    "small": ("yaml", SMALL),
     "faulty": ("yaml", SMALL.replace("14B", "14")),
     "deep": ("yaml", "[" * 100_000),
     "too_large": ("yaml", TOO_LARGE),

@@ -104,8 +104,9 @@ def test_a_proof_without_an_end_is_none(machines: Machines, made_with: dict[str,
 
 
 def test_a_machine_that_has_not_proven_itself_is_waited_for_and_sent_nothing(
-    machines: Machines, made_with: dict[str, str]
+    machines: Machines, made_with: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(machine_files, "PATIENCE_S", 60.0)
     del made_with[PROVE_FILE]
     time = Time()
     with pytest.raises(FilesError, match=r"nothing could be brought to qa-0-.*it has not proven its host key yet"):
