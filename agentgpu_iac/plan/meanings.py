@@ -593,6 +593,14 @@ DRIVERS: Final[Mapping[DriverConstraint, Meaning]] = {
         "what the next cheaper machine would take; the limit is what it may: `refused` says of what",
         "what the rejection's own constraint says",
     ),
+    "inventory": Meaning(
+        "machines of yours that a cheaper way takes by itself; the limit is how many there are",
+        "more of them (`capacity.inventory`), or what another agent on them could stand on instead",
+    ),
+    "quota": Meaning(
+        "vCPUs that a cheaper way takes by itself; the limit is what the account may run at once",
+        "a larger quota (`capacity.quotas`)",
+    ),
     "by-hand": Meaning("replicas as set by hand; the limit is those that are computed", "leave `overrides` out"),
     "least": Meaning(
         "nothing: one replica is the least there is, and no limit with a figure keeps it from a cheaper machine",

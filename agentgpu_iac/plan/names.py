@@ -36,9 +36,15 @@ def workload_name(agent: str, tier: Tier, *, is_rest: bool = False) -> str:
     return agent if tier == "baseline" else f"{agent}{BURST_ENDING}"
 
 
-def engines_service(agent: str) -> str:
-    """Service of a deployment's pods themselves, for the NGINX that stands in front of them."""
-    return f"{agent}{ENGINES_ENDING}"
+def engines_service(agent: str, tier_label: str = "") -> str:
+    """Service of a deployment's pods themselves, for the NGINX that stands in front of them: of all, or of those of one tier."""
+    return f"{agent}-{tier_label}{ENGINES_ENDING}" if tier_label else f"{agent}{ENGINES_ENDING}"
+
+
+def weighted(plan: Plan, agent: str) -> tuple[Workload, ...]:
+    """The workloads of a deployment that NGINX gives different numbers of sessions, each behind a Service of its own."""
+    weights = {} if plan.router is None else plan.router.weight_of
+    return tuple(each for each in plan.workloads if each.agent == agent and each.name in weights)
 
 
 def endpoint_picker(agent: str) -> str:
@@ -158,6 +164,13 @@ def _services(plan: Plan, agent: str, tiers: tuple[Workload, ...]) -> Iterator[C
     if plan.router is not None and agent in plan.router.deployments:
         name = engines_service(agent) if plan.router.gateway is None else endpoint_picker(agent)
         yield Claim(space="Service", name=name, bearer=f"what stands before agent {agent}", agent=agent)
+        for each in weighted(plan, agent):
+            yield Claim(
+                space="Service",
+                name=engines_service(agent, each.tier_label),
+                bearer=f"what stands before {_tier(each)}",
+                agent=agent,
+            )
     for workload in tiers:
         for number in range(workload.replicas.max if workload.kind != "Deployment" else 0):
             bearer = f"group {number} of {_tier(workload)}"
@@ -178,5 +191,6 @@ __all__ = (
     "clashes",
     "endpoint_picker",
     "engines_service",
+    "weighted",
     "workload_name",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -89,6 +90,15 @@ class RoutePlan(Document):
         return self.deployment or self.agent
 
 
+class ReplicaWeight(Document):
+    """How much NGINX gives a replica of one workload beside one of another workload of its deployment."""
+
+    workload: str
+    """Name of the workload."""
+    weight: int
+    """Its seats by those of the deployment's smallest replica, which has 10; rounded down, 100 at most."""
+
+
 class ExporterPlan(Document):
     """What stands beside each NGINX and gives Prometheus its counts."""
 
@@ -143,6 +153,14 @@ class RouterPlan(Document):
     """Null for pickers, which have metrics of their own, and where ``observability.monitors`` is ``none``."""
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
+    weights: tuple[ReplicaWeight, ...] = ()
+    """Of the workloads of each deployment whose replicas have different numbers of seats, where NGINX keeps sessions: each
+    replica then gets sessions by its seats. All others get as many each."""
+
+    @property
+    def weight_of(self) -> Mapping[str, int]:
+        """The weights by workload."""
+        return {each.workload: each.weight for each in self.weights}
 
     @cached_property
     def agents(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.plan import Plan, RoutePlan, RouterPlan, Workload
-from agentgpu_iac.plan.names import ROUTER_NAME, engines_service
+from agentgpu_iac.plan.names import ROUTER_NAME, engines_service, weighted
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering import machines_behind
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
@@ -30,7 +30,14 @@ from agentgpu_iac.rendering.names import (
     priority_of,
     topology_keys,
 )
-from agentgpu_iac.rendering.service import HTTP_PORT, ServiceContext, behind_nginx, disruption_budgets, engine_service
+from agentgpu_iac.rendering.service import (
+    HTTP_PORT,
+    ServiceContext,
+    behind_nginx,
+    disruption_budgets,
+    engine_service,
+    tier_service,
+)
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.units import ceil_div, cpu_quantity, mib_quantity
@@ -172,6 +179,10 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
             for service in (
                 *(_public_service(plan, agent, name) for name in agent.served),
                 engine_service(plan, agent, engines_service(agent.agent), headless=True),
+                *(
+                    tier_service(plan, tier, engines_service(tier.agent, tier.tier_label))
+                    for tier in weighted(plan, agent.agent)
+                ),
             )
         ),
     )  # fmt: skip
@@ -218,13 +229,22 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
             nginx_route(
                 route,
                 listen=(str(route_port(route)),),
-                engines=(
-                    f"{engines_service(route.leads_to)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",
-                ),
+                engines=_engines(plan, router, route),
                 more_engines=machines_behind.more_engines(plan, route.agent),
             )
             for route in router.routes
         ),
+    )
+
+
+def _engines(plan: Plan, router: RouterPlan, route: RoutePlan) -> tuple[str, ...]:
+    """The pods of a route: of all its tiers together, or tier by tier where their replicas weigh differently."""
+    found = f".{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve"
+    tiers = weighted(plan, route.leads_to)
+    if not tiers:
+        return (f"{engines_service(route.leads_to)}{found}",)
+    return tuple(
+        f"{engines_service(tier.agent, tier.tier_label)}{found} weight={router.weight_of[tier.name]}" for tier in tiers
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.plan.nodes import (
     AGENT_LABEL,
+    TIER_LABEL,
 )
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
@@ -88,6 +89,13 @@ def engine_service(plan: Plan, agent: Workload, name: str, *, headless: bool) ->
         port=agent.port,
         target_port=HTTP_PORT,
     )
+
+
+def tier_service(plan: Plan, workload: Workload, name: str) -> ServiceContext:
+    """A name for the engines of one tier, each by itself."""
+    whole = engine_service(plan, workload, name, headless=True)
+    tier = ((TIER_LABEL, workload.tier_label),)
+    return replace(whole, labels=(*whole.labels, *tier), selector=(*whole.selector, *tier))
 
 
 def _evictable(agent: Workload) -> Pairs:

@@ -86,6 +86,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.NinePlan: ("wanted_ratio",),
     Quantile: ("percent",),
     FanOut: ("agent",),
+    p.ReplicaWeight: ("workload",),
     p.RoutePlan: ("agent",),
     p.TeamPlan: ("name",),
     p.Schedule: ("start", "end"),

@@ -76,6 +76,10 @@ class Deployment:
         """Whether the nodes of its baseline are there, and paid, outside of its windows too."""
         self.idle_nodes: list[float] = []
         """When each burst node that is empty goes."""
+        weights = {} if plan.router is None else plan.router.weight_of
+        here = {tier.name: weights[tier.name] for tier in tiers if tier.name in weights}
+        self._weights = {name: weight / min(here.values()) for name, weight in here.items()}
+        """What the router gives a replica of each workload beside one of the smallest; empty: all get as much."""
         self._ring: Ring | None = None
         self._by_number: dict[int, Replica] = {}
         self._numbers = 0
@@ -224,7 +228,9 @@ class Deployment:
     @property
     def _hashed(self) -> Ring:
         if self._ring is None:
-            self._ring = Ring([each.number for each in self.routed])
+            numbers = [each.number for each in self.routed]
+            its = {each.number: self._weights.get(each.engine.workload.name, 1.0) for each in self.routed}
+            self._ring = Ring(numbers, its if self._weights else None)
         return self._ring
 
     def _in_turn(self) -> Iterator[Replica]:

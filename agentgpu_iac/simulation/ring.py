@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 _POINTS = 160
 """Points of a server of weight 1 on the ring (``ngx_http_upstream_hash_module.c``)."""
@@ -15,8 +15,12 @@ class Ring:
 
     __slots__ = ("_owners", "_points")
 
-    def __init__(self, replicas: Sequence[int]) -> None:
-        pairs = sorted((_hash(f"{number}:{point}"), number) for number in replicas for point in range(_POINTS))
+    def __init__(self, replicas: Sequence[int], weights: Mapping[int, float] | None = None) -> None:
+        """``weights``: points of each replica by those of one without; all alike if unset."""
+        points = dict.fromkeys(replicas, _POINTS)
+        if weights is not None:
+            points = {number: round(_POINTS * weights[number]) for number in replicas}
+        pairs = sorted((_hash(f"{number}:{point}"), number) for number in replicas for point in range(points[number]))
         self._points = [point for point, _ in pairs]
         self._owners = [number for _, number in pairs]
 

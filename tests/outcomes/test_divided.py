@@ -23,6 +23,7 @@ from agentgpu_iac.review.report.page import report_page
 from agentgpu_iac.simulation.mishaps import Mishaps
 from agentgpu_iac.simulation.simulate import Simulation, simulate
 from agentgpu_iac.spec.loader import load_text
+from tests.planning import scenes
 
 SPEC = """\
 apiVersion: agentgpu.dev/v1alpha1
@@ -135,3 +136,66 @@ def test_every_view_tells_of_both() -> None:
 def test_a_diff_names_the_part_that_comes() -> None:
     found = diff(planned(normal=80, peak=160), planned())
     assert "support-rest" in str(found)
+
+
+SESSIONS = 1200
+
+
+@cache
+def of_two_sizes() -> Plan:
+    """Two large cards of yours, and small ones that are rented."""
+    rows = (
+        *scenes.offerings("s1", "small-40", on_demand="1.00"),
+        *scenes.offerings("s4", "small-40", 4, on_demand="3.00"),
+        *scenes.offerings("l1", "large-80", on_demand="3.00"),
+    )
+    own = [{"machine": "l1", "count": 2}]
+    capacity = {"inventory": own, "beyondInventory": "rent", "shareAccelerators": "never"}
+    agent = scenes.make_agent(sessions={"concurrent": SESSIONS})
+    return scenes.plan(
+        agent,
+        catalog=scenes.make_catalog(rows),
+        target="kubernetes",
+        capacity=capacity,
+        accelerators={"deny": ["large-80"]},
+    )
+
+
+def test_replicas_of_two_sizes_get_sessions_by_their_seats() -> None:
+    plan = of_two_sizes()
+    first, rest = plan.workloads
+    assert first.max_num_seqs > rest.max_num_seqs
+    assert plan.router is not None
+    assert {each.workload: each.weight for each in plan.router.weights} == {
+        "support": 10 * first.max_num_seqs // rest.max_num_seqs,
+        "support-rest": 10,
+    }
+    seats = sum(each.replicas.max * each.max_num_seqs for each in plan.workloads)
+    for each in plan.workloads:
+        weight = plan.router.weight_of[each.name]
+        part = weight / sum(other.replicas.max * plan.router.weight_of[other.name] for other in plan.workloads)
+        assert part * SESSIONS <= each.max_num_seqs, "dealt by weights, none gets more than it has seats for"
+    assert seats >= SESSIONS
+
+
+def test_replicas_of_one_size_have_no_weights() -> None:
+    router = planned().router
+    assert router is not None
+    assert router.weights == ()
+
+
+def test_nginx_finds_each_part_by_a_service_of_its_own_and_weighs_it() -> None:
+    plan = of_two_sizes()
+    assert plan.router is not None
+    config = next(each for each in objects(plan, "ConfigMap") if each["metadata"]["name"] == "traffic-router")
+    engines = [each for each in objects(plan, "Deployment") if each["metadata"]["name"].startswith("support")]
+    services = {each["metadata"]["name"]: each for each in objects(plan, "Service")}
+    for each in plan.workloads:
+        name = f"support-{each.tier_label}-engines"
+        found, weight = f"{name}.{plan.stack}.svc.cluster.local service=http resolve", plan.router.weight_of[each.name]
+        assert f"server {found} weight={weight} max_fails=0;" in config["data"]["nginx.conf"]
+        selector = services[name]["spec"]["selector"]
+        chosen = [one for one in engines if takes(selector, one["spec"]["template"]["metadata"]["labels"])]
+        assert [one["metadata"]["name"] for one in chosen] == [each.name]
+        assert services[name]["spec"]["clusterIP"] == "None"
+    assert "server support-engines." not in config["data"]["nginx.conf"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import Plan, baselines, tiers_by_agent, warm_replicas
+from agentgpu_iac.plan import Driver, Plan, baselines, tiers_by_agent, warm_replicas
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import make_agent, make_catalog, offerings, plan
 
@@ -236,3 +237,49 @@ def test_no_alternative_takes_more_machines_than_there_are() -> None:
         assert nodes(found) == {("s1", False): 5}
         cheapest = {each.instance_type: each.usd_per_month for each in found.cost.alternatives}
         assert (cheapest["l1"] == 5 * 2 * 720) is wanted, cheapest
+
+
+def why_no_cheaper_card(found: Plan, refused: str) -> list[Driver]:
+    return [each for each in found.drivers if (each.constraint, each.refused) == ("card", refused)]
+
+
+def test_a_cheaper_machine_of_yours_of_which_there_are_too_few_is_told_so() -> None:
+    """It was said to take five replicas, as if there were as many machines."""
+    rows = (*offerings("s1", "small-40", on_demand="1.00"), *offerings("l1", "large-80", on_demand="3.00"))
+    some, enough = (
+        own([{"machine": "l1", "count": count, "usdPerHour": 0.5}], always(5), catalog=make_catalog(rows))
+        for count in (2, 5)
+    )
+    assert nodes(some) == {("l1", True): 2, ("s1", False): 3}
+    (driver,) = why_no_cheaper_card(some, "inventory")
+    assert (driver.need, driver.limit, driver.unit) == (5, 2, "machines")
+    assert driver.message == (
+        "l1, USD 0.50 an hour where its part of the planned machine costs 1.00, would take 5: "
+        "2 x l1 of yours (capacity.inventory) are too few"
+    )
+    assert why_no_cheaper_card(enough, "inventory") == []
+
+
+def test_those_that_others_are_on_are_told_too() -> None:
+    found = own([{"machine": "s1", "count": 3}], always(3, name="one"), always(3, name="two"))
+    assert nodes(found) == {("s1", True): 3, ("s1", False): 3}
+    told = why_no_cheaper_card(found, "inventory")
+    assert told
+    for each in told:
+        assert (each.need, each.limit) == (3, 3)
+        assert re.search(
+            r"would take 3, and others take \d: 3 x s1 of yours \(capacity.inventory\) are too few", each.message
+        )
+
+
+def test_what_agents_cost_apart_is_told_of_machines_that_there_are() -> None:
+    agents = [
+        make_agent(name, isolation="shared", sessions={"concurrent": 200, "peak": 200}) for name in ("one", "two")
+    ]
+    small = {"allow": ["small-40"]}
+    sums = []
+    for count in (0, 1, 99):
+        inventory = {"inventory": [{"machine": "s1", "count": count}], "beyondInventory": "rent"} if count else {}
+        found = plan(*agents, catalog=CATALOG, target="kubernetes", capacity={**ALONE, **inventory}, accelerators=small)
+        sums.append(next(each.apart_usd_per_month for each in found.sharing))
+    assert sums[0] == sums[1] > sums[2] == 0

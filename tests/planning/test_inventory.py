@@ -137,3 +137,18 @@ def test_they_stand_where_you_say_or_in_the_one_region_of_the_stack() -> None:
         capacity={**ALONE, "inventory": [{"machine": "s1", "count": 1}]},
     )
     assert [each.node_pools[0].region for each in (said, one)] == ["cellar", "us-east-1"]
+
+
+def test_a_cheaper_machine_that_a_quota_forbids_is_told_so_and_is_no_alternative() -> None:
+    rows = (*offerings("s1", "small-40", on_demand="1.00"), *offerings("l1", "large-80", on_demand="3.00"))
+    catalog = replace(ON_AWS, offerings=rows)
+    vcpus = next(each.instance_type.vcpu for each in rows if each.instance_type.name == "s1") or 0
+    free, bound = (
+        plan(*agents(1, 2), catalog=catalog, target="kubernetes", capacity={**ALONE, "quotas": quotas})
+        for quotas in ([], [{"code": "L-DB2E81BA", "vcpus": vcpus}])
+    )
+    assert (nodes(free), nodes(bound)) == ({"s1": 2}, {"l1": 2})
+    (driver,) = (each for each in bound.drivers if each.refused == "quota")
+    assert (driver.need, driver.limit, driver.unit) == (2 * vcpus, vcpus, "vCPUs")
+    assert "(capacity.quotas) are too few" in driver.message
+    assert "s1" not in {each.instance_type for each in bound.cost.alternatives}

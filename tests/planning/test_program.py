@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.planning.choosing import program
 from agentgpu_iac.planning.choosing.program import Column, Conflict, Limit, Rules, Take, choose
 from tests.thoroughness import examples
 
@@ -122,3 +123,37 @@ def test_the_least_of_all_prices_times_a_factor_is_the_same_choice() -> None:
         ]
         answers.add(choose(columns, range(len(columns)), Rules(agents=3), None).columns)
     assert len(answers) == 1
+
+
+@st.composite
+def limited(draw):
+    """Two to four agents with machines that they may share, of which there are so many, and costs of their own."""
+    agents, columns = draw(st.integers(2, 4)), []
+    for agent in range(agents):
+        for _ in range(draw(st.integers(1, 8))):
+            pool, price, weight = draw(st.sampled_from([("a", "10", 1.0), ("b", "7", 0.0), ("own", "0", 1.0)]))
+            there = take(pool, draw(st.integers(1, 6)), draw(st.sampled_from([1, 2, 4])), price, few=weight)
+            columns.append(column(agent, there, direct=str(draw(st.integers(0, 30)))))
+        columns.append(column(agent, direct=str(draw(st.integers(20, 80)))))
+    return agents, columns, draw(st.integers(0, 4))
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(60))
+@given(limited(), st.booleans())
+def test_what_the_relaxed_program_leaves_out_changes_no_choice(problem, alike):
+    """Asked first, it shows which of many columns are in no cheapest choice; here it is asked of few."""
+    agents, columns, few = problem
+    rules = Rules(agents=agents, alike=alike, limits=(Limit(name="few", most=few),))
+    without = choose(columns, range(len(columns)), rules, None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(program, "_MANY", 0)
+        found = choose(columns, range(len(columns)), rules, None)
+    assert (found.columns, found.usd, found.joint) == (without.columns, without.usd, without.joint)
+
+
+def test_what_cannot_be_kept_is_named_among_many_columns_too() -> None:
+    columns = [column(0, take("own", 9, 8, "0", few=1.0), direct=str(number)) for number in range(3)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(program, "_MANY", 0)
+        with pytest.raises(Conflict, match="few"):
+            choose(columns, range(3), Rules(agents=1, limits=(Limit(name="few", most=2),)), None)

@@ -131,6 +131,19 @@ class TestBackground:
         assert {one.capacity_types for one in whole.node_pools} == {("on-demand",)}
         assert workload(whole).replicas.min == 1
 
+    def test_the_least_floor_takes_a_whole_baseline_off_spot(self):
+        """As the field says: however small the share."""
+        agent = make_agent(latencyClass="background", sessions={"concurrent": 9}, overrides={"maxNumSeqs": 1})
+        free, floored = (plan(agent, catalog=ONE_CARD, capacity={"onDemandFloorRatio": share}) for share in (0.0, 0.01))
+        assert (bought(free), bought(floored)) == (("spot", "on-demand"), ("on-demand",))
+        assert workload(free).replicas.min == workload(floored).replicas.min == 9
+
+    def test_a_baseline_that_is_set_by_hand_is_below_the_floor_if_it_says_so(self):
+        by_hand = {"maxNumSeqs": 1, "baselineReplicas": 1, "burstReplicas": 3}
+        agent = make_agent(latencyClass="background", sessions={"concurrent": 1, "peak": 4}, overrides=by_hand)
+        found = plan(agent, catalog=ONE_CARD, capacity={"onDemandFloorRatio": 0.5})
+        assert workload(found).replicas.min == 1
+
     def test_the_on_demand_floor_is_warm_where_the_burst_runs_all_month(self):
         agent = make_agent(
             latencyClass="background",

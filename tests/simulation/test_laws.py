@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.plan import ReplicaWeight
 from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.outcome import SimulationAnswer
 from agentgpu_iac.simulation.sessions import Session
@@ -91,3 +93,20 @@ def test_as_many_generate_as_the_closed_queue_of_the_plan_says():
     times = found.turns[0].e2e_ms.mean - fleets.first(plan).latency.network_ms
     computed = found.answered / (hours * 3600) * times / 1000
     assert computed == pytest.approx(generating.peak.generating_mean, rel=0.1)
+
+
+def test_sessions_are_dealt_by_the_weights_of_the_plan_as_nginx_deals_them():
+    plan = fleets.burst_plan()
+    assert plan.router is not None
+    weights = tuple(
+        ReplicaWeight(workload=each.name, weight=weight) for each, weight in zip(plan.workloads, (10, 30), strict=True)
+    )
+    weighted = plan.model_copy(update={"router": plan.router.model_copy(update={"weights": weights})})
+    shares, sessions = [], [Session("a", (), chance.getrandbits(32)) for chance in [Random(1)] for _ in range(4000)]
+    for each in (plan, weighted):
+        there = Deployment(each, each.workloads, 1, shared={})
+        for tier in ("baseline", "burst"):
+            there.enter(there.add(tier, 0.0, 0.0))
+        homes = [there.own(session) for session in sessions]
+        shares.append(sum(home is not None and home.engine.workload.tier == "burst" for home in homes) / len(homes))
+    assert shares == [pytest.approx(1 / 2, abs=0.08), pytest.approx(3 / 4, abs=0.06)]

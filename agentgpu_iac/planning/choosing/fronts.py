@@ -11,9 +11,9 @@ class Front:
     __slots__ = ("_taken",)
 
     def __init__(self) -> None:
-        self._taken: list[tuple[Decimal, ...]] = []
+        self._taken: list[tuple[Decimal | float, ...]] = []
 
-    def takes(self, costs: tuple[Decimal, ...]) -> bool:
+    def takes(self, costs: tuple[Decimal | float, ...]) -> bool:
         """Whether nothing taken before costs as little in all; then it is taken too."""
         if any(all(theirs <= mine for theirs, mine in zip(other, costs, strict=True)) for other in self._taken):
             return False

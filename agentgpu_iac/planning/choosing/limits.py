@@ -71,10 +71,19 @@ class Terms:
         """
         if bought is None or not (self.quotas or self.rents):
             return {}
-        kind = (machine.id, "spot" in bought.capacity_types[:1])
-        found = {quota.name: float(vcpus) for quota in self.quotas if (vcpus := quota.vcpus.get(kind))}
         count = self.owned.get(machine.id) if self.rents else None
+        found = self._vcpus(machine, bought)
         return found if count is None else {in_words(machine.id, count): 1.0, **found}
+
+    def limited(self, machine: Machine, bought: Purchase) -> dict[str, float]:
+        """What a node takes of all that there is only so much of: vCPUs of quotas, machines of one's own."""
+        count = self.owned.get(machine.id)
+        found = self._vcpus(machine, bought)
+        return found if count is None else {in_words(machine.id, count): 1.0, **found}
+
+    def _vcpus(self, machine: Machine, bought: Purchase) -> dict[str, float]:
+        kind = (machine.id, "spot" in bought.capacity_types[:1])
+        return {quota.name: float(vcpus) for quota in self.quotas if (vcpus := quota.vcpus.get(kind))}
 
     @property
     def counted_names(self) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Mixes: an agent's baseline on one candidate and machine, and its burst on another; or the baseline itself on two.
 
-Replicas of one agent stand behind one address, and whatever spreads its sessions over them spreads them evenly: it knows
-nothing of how large each is. So a mix has as many replicas at the peak as the weaker of its two candidates alone would
-need, and no replica is asked for more than it carries. The warm ones hold whoever comes before the burst's own machine
-has started.
+Replicas of one agent stand behind one address, and whatever spreads its sessions over them is taken to spread them evenly:
+only NGINX is told how large each is (``running.routing``). So a mix has as many replicas at the peak as the weaker of its
+two candidates alone would need, and no replica is asked for more than it carries. The warm ones hold whoever comes before
+the burst's own machine has started.
 
 A baseline is divided where there are only so many machines of a kind, or a commitment covers only so many: some of its replicas
 stand on those, the rest on one other kind. It has as many in all as the weaker of the two would need, so that it matters to no
@@ -307,6 +307,7 @@ class _Pair:
         return tuple(found)
 
 
+_NOTHING = Decimal(0)
 _MOST_DIVISIONS = 32
 """Of one baseline over the same two kinds that are looked at: all up to so many, of more the even steps and the last."""
 
@@ -418,27 +419,23 @@ def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
 
     Where the baseline has a budget, each tier by itself.
     """
-    by_pools: dict[tuple[tuple[Tier, int, _PoolId], ...], list[tuple[tuple[Decimal, ...], _Pair]]] = {}
+    by_pools: dict[tuple[tuple[Tier, int, _PoolId], ...], list[tuple[tuple[Decimal | float, ...], _Pair]]] = {}
+    names = terms.counted_names
     for pair in pairs:
-        alone = [part.certain_usd * count if not part.shares else Decimal(0) for _, part, count in pair.tiers]
-        paid = (sum(alone),) if terms.budget_usd is None else tuple(alone)
-        shared = [
-            (tier, part, count, zones)
-            for (tier, part, count), zones in zip(pair.tiers, pair.zones, strict=False)
-            if part.shares
-        ]
-        vcpus = tuple(
-            Decimal(str(sum(part.most_vcpus.get(name, 0.0) * n for _, part, n in pair.tiers if not part.shares)))
-            for name in terms.counted_names
-        )
-        takes = (
-            *map(Decimal, paid),
-            *vcpus,
-            *(Decimal(part.slots * each) for _, part, count, zones in shared for each in in_zones(count, zones)),
-        )
-        by_pools.setdefault(tuple((tier, zones, part.pool) for tier, part, _, zones in shared), []).append(
-            (takes, pair)
-        )
+        paid = {"baseline": _NOTHING, "burst": _NOTHING}
+        shared: list[tuple[Tier, int, _PoolId]] = []
+        slots: list[int] = []
+        counted = dict.fromkeys(names, 0.0)
+        for (tier, part, count), zones in zip(pair.tiers, pair.zones, strict=False):
+            if part.shares:
+                shared.append((tier, zones, part.pool))
+                slots += [part.slots * each for each in in_zones(count, zones)]
+                continue
+            paid[tier] += part.certain_usd * count
+            for name, most in part.most_vcpus.items():
+                counted[name] += most * count
+        usd = (sum(paid.values(), _NOTHING),) if terms.budget_usd is None else tuple(paid.values())
+        by_pools.setdefault(tuple(shared), []).append(((*usd, *counted.values(), *slots), pair))
     kept: list[_Pair] = []
     for found in by_pools.values():
         front = Front()

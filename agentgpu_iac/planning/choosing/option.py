@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.commitments import meter
-from agentgpu_iac.planning.choosing.limits import MachineId, Terms, node_weights, reserved_weights
+from agentgpu_iac.planning.choosing.limits import Terms, node_weights, reserved_weights
 from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.program import Limit
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.planning.choosing.zones import in_zones
@@ -19,6 +22,8 @@ from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 TIERS: Final[tuple[Tier, ...]] = ("baseline", "burst")
+NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
+_ROUNDING: Final = 1e-9
 
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool, int]
 """Machine, tier, capacity types, whether replicas go over several machines, since whole free machines are there for them only
@@ -70,11 +75,38 @@ class Option:
         )
 
     def are_there(self, terms: Terms) -> bool:
-        """Whether there are as many machines of one's own as it takes where nobody else is on them."""
-        needed: dict[MachineId, int] = {}
-        for tier, here, _ in self.bought:
-            needed[here.machine.id] = needed.get(here.machine.id, 0) + here.nodes_alone(tier)
-        return all(nodes <= terms.owned.get(machine, nodes) for machine, nodes in needed.items())
+        """Whether there are as many machines of one's own, and the quotas for as many, as it takes by itself."""
+        return self.too_few(terms) is None
+
+    def too_few(self, terms: Terms, others: Mapping[str, float] = NOTHING) -> tuple[Limit, float] | None:
+        """What there is too little of for it, and what it takes of that by itself; None where there is enough of all.
+
+        ``others`` is what others take at least: where both parts of machines together are over what there is, it is too little.
+        """
+        if not terms.owned and not terms.quotas:
+            return None
+        alone, least = self._limited(terms, whole=True), self._limited(terms, whole=False)
+        for limit in terms.limits:
+            if limit.name not in alone:
+                continue
+            if (
+                alone[limit.name] > limit.most
+                or least[limit.name] + others.get(limit.name, 0.0) > limit.most + _ROUNDING
+            ):
+                return limit, alone[limit.name]
+        return None
+
+    def least_limited(self, terms: Terms) -> dict[str, float]:
+        """What it takes of machines that there are, and of quotas, at least: its part of the machines that it is on."""
+        return self._limited(terms, whole=False)
+
+    def _limited(self, terms: Terms, *, whole: bool) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for tier, here, bought in self.bought:
+            nodes = here.nodes_alone(tier) if whole else here.accelerators(tier) / here.machine.accelerators
+            for name, weight in terms.limited(here.machine, bought).items():
+                found[name] = found.get(name, 0.0) + weight * nodes
+        return found
 
     @property
     def is_divided(self) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved
-from agentgpu_iac.planning.choosing.solver import Row, Solution, Unsolvable, cheapest
+from agentgpu_iac.planning.choosing.solver import Row, Solution, Unsolvable, cheapest, relaxed
 from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.units import ceil_div
 
@@ -33,6 +33,12 @@ _PLACES = 9
 """Decimal places of a node that is covered in part."""
 _NEARLY_WHOLE = 1e-6
 """The solver's tolerance: a part that is so close to a whole number is one."""
+_MANY = 1_000
+"""Columns over which the relaxed program is asked first; it takes longer than it saves for fewer."""
+_FIRST_WITHIN = 0.02
+"""What columns may add to the relaxed program's cost among which a choice is first looked for, as a share of it."""
+_RELAXED_TOLERANCE = 1e-8
+"""Beyond the tolerances of the relaxed program, as a share of the cost."""
 _MOST_JOINT_NODES = 6
 """Machines of one joint pool where all must be alike; more agents than fill so many have pools of their own."""
 
@@ -198,9 +204,8 @@ def choose(columns: Sequence[Column], order: Sequence[int], rules: Rules, most_u
     left = list(range(len(columns)))
     if most_usd is not None and not rules.limits:
         left = _within(columns, left, least, most_usd)
-    problem = _Program([columns[number] for number in left], rules)
     try:
-        found = problem.cheapest()
+        left, problem, found = _cheapest(columns, left, rules)
     except Unsolvable:
         raise Conflict(_conflict(columns, rules)) from None
     gap = max(0.0, found.gap_ratio)
@@ -222,6 +227,34 @@ def choose(columns: Sequence[Column], order: Sequence[int], rules: Rules, most_u
         committed=answer.committed(chosen),
         covered=answer.covered(chosen),
     )
+
+
+def _cheapest(columns: Sequence[Column], among: list[int], rules: Rules) -> tuple[list[int], _Program, Solution]:
+    """The cheapest choice among some columns: those that it was looked for in, the program over them, and its values.
+
+    Of many columns most are in no choice that costs as little, which their reduced costs in the relaxed program show: a choice
+    with one of them costs at least what that does and its reduced cost. So the cheapest is first looked for among those that add
+    little, then among all that may be in one as cheap, which the former says.
+    """
+    whole = _Program([columns[number] for number in among], rules)
+    if len(among) <= _MANY:
+        return among, whole, whole.cheapest()
+    usd, added = whole.relaxed()
+    within = usd * _FIRST_WITHIN
+    while True:
+        left = [number for number, more in zip(among, added, strict=True) if more <= within]
+        problem = whole if len(left) == len(among) else _Program([columns[number] for number in left], rules)
+        try:
+            found = problem.cheapest()
+        except Unsolvable:
+            if problem is whole:
+                raise
+            within = 4 * within + 1
+            continue
+        needed = float(problem.usd(found) + EQUAL_USD) * (1 + _RELAXED_TOLERANCE) - usd
+        if needed <= within or problem is whole:
+            return left, problem, found
+        within = needed
 
 
 def _least(columns: Sequence[Column], agents: int) -> list[Decimal]:
@@ -415,6 +448,13 @@ class _Program:
         whole = float(max((abs(usd) for usd in self._usd), default=Decimal(1))) or 1.0
         costs = [float(usd) / whole * _MAGNIFIED for usd in self._usd]
         return cheapest(costs, self._most, self._rows, in_parts=self._in_parts)
+
+    def relaxed(self) -> tuple[float, list[float]]:
+        """What no choice undercuts, in USD a month, and what each column adds to that at least."""
+        whole = float(max((abs(usd) for usd in self._usd), default=Decimal(1))) or 1.0
+        found = relaxed([float(usd) / whole * _MAGNIFIED for usd in self._usd], self._most, self._rows)
+        unit = whole / _MAGNIFIED
+        return found.cost * unit, [each * unit for each in found.reduced[: len(self._columns)]]
 
     def first(self, usd: Decimal, places: Sequence[int]) -> Solution | None:
         """Of the values that cost no more, those whose columns stand first.

@@ -13,6 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import highspy
 
 _LIBRARY = "highspy"
 _STDOUT = 1
@@ -40,6 +44,15 @@ class Solution:
     """How far the cost may lie above the best possible, as a share of it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxed:
+    """The cheapest numbers that need not be whole."""
+
+    cost: float
+    reduced: tuple[float, ...]
+    """What each variable that is 0 there adds to the cost at least where it is 1 or more."""
+
+
 class Unsolvable(RuntimeError):
     """No values satisfy all rows."""
 
@@ -56,6 +69,20 @@ def cheapest(
         return _solved(costs, most, rows, in_parts)
 
 
+def relaxed(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) -> Relaxed:
+    """The same with numbers that need not be whole: what no whole ones undercut.
+
+    Raises:
+        Unsolvable: there are none.
+    """
+    with _silent_stdout():
+        solver = _made(costs, most, rows)
+        _run(solver)
+        return Relaxed(
+            cost=float(solver.getInfo().objective_function_value), reduced=tuple(solver.getSolution().col_dual)
+        )
+
+
 def solver_version() -> str:
     """The solver and its version, such as ``highspy 1.15.1``: another one may choose another of two equal placements."""
     return f"{_LIBRARY} {metadata.version(_LIBRARY)}"
@@ -63,6 +90,21 @@ def solver_version() -> str:
 
 def _solved(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row], in_parts: Collection[int]) -> Solution:
     import highspy  # noqa: PLC0415 - heavy, and most stacks never get here
+    import numpy as np  # noqa: PLC0415
+
+    total = len(costs)
+    solver = _made(costs, most, rows)
+    kinds = np.full(total, highspy.HighsVarType.kInteger)
+    for position in in_parts:
+        kinds[position] = highspy.HighsVarType.kContinuous
+    solver.changeColsIntegrality(total, np.arange(total, dtype=np.int32), kinds)
+    _run(solver)
+    return Solution(values=tuple(solver.getSolution().col_value), gap_ratio=float(solver.getInfo().mip_gap))
+
+
+def _made(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) -> highspy.Highs:
+    """The program with numbers that need not be whole."""
+    import highspy  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
     total = len(costs)
@@ -78,18 +120,19 @@ def _solved(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row], 
     solver.addVars(total, np.zeros(total), np.array(most))
     indices = np.arange(total, dtype=np.int32)
     solver.changeColsCost(total, indices, np.array(costs))
-    kinds = np.full(total, highspy.HighsVarType.kInteger)
-    for position in in_parts:
-        kinds[position] = highspy.HighsVarType.kContinuous
-    solver.changeColsIntegrality(total, indices, kinds)
     for row in rows:
         at = np.array([variable for variable, _ in row.weights], dtype=np.int32)
         solver.addRow(row.least, row.most, len(at), at, np.array([weight for _, weight in row.weights]))
+    return solver
+
+
+def _run(solver: highspy.Highs) -> None:
+    import highspy  # noqa: PLC0415
+
     solver.run()
     status = solver.getModelStatus()
     if status != highspy.HighsModelStatus.kOptimal:
         raise Unsolvable(f"the placement solver stopped with {status}")
-    return Solution(values=tuple(solver.getSolution().col_value), gap_ratio=float(solver.getInfo().mip_gap))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ capacity: each engine's own admission limit does.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
@@ -18,6 +18,7 @@ from agentgpu_iac.plan import (
     FlowControlPlan,
     GatewayPlan,
     PriorityLevel,
+    ReplicaWeight,
     RoutePlan,
     RouterPlan,
     Topology,
@@ -69,6 +70,10 @@ _SPARE_CONNECTIONS = 512
 _MOST_COUNTED = 65_535
 """What ``limit_conn`` takes at most: NGINX keeps such counts in 16 bits."""
 
+_LEAST_WEIGHT = 10
+_MOST_WEIGHT = 100
+"""Of a replica in NGINX's ring, which has 160 points for each unit: a name server gives 100 to all pods of a Service together."""
+
 _SPREAD: tuple[Topology, ...] = ("host", "zone")
 """Its nodes are there anyway, so that spreading costs none."""
 
@@ -113,7 +118,7 @@ def router_plan(
     )
     if spec.network.router == "gateway":
         return _gateway(spec, catalog, routed, routes)
-    return _nginx(spec, catalog, routed, routes, passes)
+    return _nginx(spec, catalog, routed, routes, beside or {}, passes)
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
@@ -147,6 +152,7 @@ def _nginx(
     catalog: Catalog,
     routed: Sequence[tuple[Workload, ...]],
     routes: tuple[RoutePlan, ...],
+    beside: Mapping[str, int],
     passes: int,
 ) -> RouterPlan:
     release = catalog.router("nginx")
@@ -172,7 +178,27 @@ def _nginx(
         gateway=None,
         exporter=_exporter(spec, catalog),
         routes=routes,
+        weights=() if target_of(spec).can.runs_machines else tuple(_weights(routed, beside)),
     )
+
+
+def _weights(routed: Sequence[tuple[Workload, ...]], beside: Mapping[str, int]) -> Iterator[ReplicaWeight]:
+    """By seats, where the replicas of a deployment have different numbers of them and each session keeps to its own.
+
+    A number of replicas is found for an even spread: n x the least seats >= the sessions. So with weights that are rounded down
+    none gets more than it has seats for, and all are filled about alike. NGINX takes a weight of 1 for
+    none, and then that of the name server, so the smallest is more. Machines beside the cluster have weights that count on those
+    of the name server: a deployment with some is spread evenly.
+    """
+    for tiers in routed:
+        if tiers[0].routing.policy != "session-affine" or any(tier.node_pool in beside for tier in tiers):
+            continue
+        if any(tier.pooling is not None for tier in tiers):  # nobody keeps a seat
+            continue
+        least = min(tier.max_num_seqs for tier in tiers)
+        weights = [min(_MOST_WEIGHT, _LEAST_WEIGHT * tier.max_num_seqs // least) for tier in tiers]
+        if len(set(weights)) > 1:
+            yield from (ReplicaWeight(workload=tier.name, weight=it) for tier, it in zip(tiers, weights, strict=True))
 
 
 def _exporter(spec: StackSpec, catalog: Catalog) -> ExporterPlan | None:

@@ -7,7 +7,7 @@ machine does, of the rejections.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -47,6 +47,16 @@ class _Around:
 
     spec: StackSpec
     terms: Terms
+    taken: Mapping[int, Mapping[str, float]]
+    """What each deployment takes at least of machines that there are and of quotas, by its position."""
+
+    def taken_by_others(self, position: int) -> dict[str, float]:
+        """What all others take at least."""
+        found: dict[str, float] = {}
+        for other, takes in self.taken.items():
+            for name, amount in takes.items() if other != position else ():
+                found[name] = found.get(name, 0.0) + amount
+        return found
 
     @property
     def round_trip_ms(self) -> float:
@@ -63,7 +73,8 @@ def drivers(
     spec: StackSpec,
 ) -> tuple[Driver, ...]:
     """The limits of every deployment, the dearest deployment first; ``options`` are by their positions."""
-    around = _Around(spec=spec, terms=terms)
+    taken = {member.position: member.option.least_limited(terms) for member in placed}
+    around = _Around(spec=spec, terms=terms, taken=taken)
     by_agent = {cost.agent: cost.usd_per_month for cost in costs}
     total = sum(by_agent.values(), Decimal(0))
     found: list[tuple[Decimal, Driver]] = []
@@ -247,11 +258,14 @@ def _next_card(
     on_offer: Sequence[Machine],
     around: _Around,
 ) -> Iterator[_Limit]:
-    """Why no cheaper machine does: what makes the cheapest of them take more replicas, and the nearest miss of the others."""
-    option, candidate = member.option, member.candidate
-    bought, machine = option.baseline.price_of, option.machine
-    taken = machine.accelerators_taken(candidate.accelerators_per_replica)
-    here = (option.baseline.usd_per_hour * taken / machine.accelerators).quantize(_CENT)
+    """Why no cheaper machine does: of which there are too few, what makes the cheapest of the others take more replicas, and the
+    nearest miss of the rest. Of a baseline on two kinds the dearer one is meant.
+    """
+    candidate = member.candidate
+    parts = [here for tier, here, _ in member.option.bought if tier == "baseline"]
+    option = max(parts, key=_usd_per_replica)
+    bought, here = option.baseline.price_of, _usd_per_replica(option).quantize(_CENT)
+    others = around.taken_by_others(member.position)
     cheaper = [
         each
         for each in options
@@ -261,8 +275,12 @@ def _next_card(
         and each.baseline.usd_per_hour * each.candidates[0].nodes < here
         and each.machine.id != option.machine.id
     ]
-    if cheaper:
-        other = min(cheaper, key=lambda each: each.rank(around.terms))
+    short = [each for each in cheaper if each.too_few(around.terms, others) is not None]
+    if short:
+        yield _too_few(min(short, key=lambda each: each.rank(around.terms)), here, others, around.terms)
+    enough = [each for each in cheaper if each.too_few(around.terms, others) is None]
+    if enough:
+        other = min(enough, key=lambda each: each.rank(around.terms))
         more, its = other.candidates[0], other.baseline.usd_per_hour * other.candidates[0].nodes
         for limit in _one_replica_less(more, around.round_trip_ms):
             yield replace(
@@ -300,3 +318,30 @@ def _next_card(
             message=f"{nearest.accelerator}, from USD {prices[nearest.accelerator]:,.2f} an hour where the planned machine costs "
             f"{here:,.2f}, is turned away: {nearest.message}",
         )
+
+
+def _usd_per_replica(option: Option) -> Decimal:
+    """What a replica's part of its machine costs in an hour."""
+    machine = option.machine
+    taken = machine.accelerators_taken(option.candidates[0].accelerators_per_replica)
+    return option.baseline.usd_per_hour * taken / machine.accelerators
+
+
+def _too_few(other: Option, here: Decimal, others: Mapping[str, float], terms: Terms) -> _Limit:
+    """A cheaper machine of which there are too few, or for which a quota is too small."""
+    found = other.too_few(terms, others)
+    assert found is not None  # noqa: S101 - asked before
+    limit, need = found
+    is_owned = limit.name in terms.owned_names
+    its = other.baseline.usd_per_hour * other.candidates[0].nodes
+    named = f"{limit.name} of yours (capacity.inventory)" if is_owned else limit.name
+    beside = f", and others take {others[limit.name]:,.4g}" if others.get(limit.name) else ""
+    return _Limit(
+        constraint="card",
+        refused="inventory" if is_owned else "quota",
+        need=need,
+        limit=limit.most,
+        unit="machines" if is_owned else "vCPUs",
+        message=f"{other.machine.instance.name}, USD {its:,.2f} an hour where its part of the planned machine costs {here:,.2f}, "
+        f"would take {need:,.0f}{beside}: {named} {'is' if limit.most == 1 else 'are'} too few",
+    )

@@ -94,4 +94,6 @@ def _reason(chosen: int, agents: int, may: bool, together: Decimal | None, apart
 
 
 def _least(options: Sequence[Option], terms: Terms) -> Decimal | None:
-    return min((option.usd_per_month_alone(terms) for option in options), default=None)
+    """The least of what there are enough machines for; of all where there are of none."""
+    there = [option for option in options if option.are_there(terms)] or options
+    return min((option.usd_per_month_alone(terms) for option in there), default=None)

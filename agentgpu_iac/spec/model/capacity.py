@@ -77,8 +77,10 @@ class Capacity(Document):
     spot: Literal["auto", "never"] = "auto"
     """auto: spot where it is safe (background or interruptible agents; bursts that can drain in time)."""
     on_demand_floor_ratio: Ratio = 0.0
-    """Share of a spot-eligible agent's replicas that stay on-demand all the same, those of the burst too: either that many
-    are warm and on-demand, or the whole burst is on-demand, whichever is cheaper."""
+    """Share of an agent's replicas of the peak that stay on-demand where its burst may be on spot: either that many are warm and
+    on-demand, or the whole burst is on-demand, whichever is cheaper. Over 0 no baseline is on spot either: that of a background
+    or interruptible agent is then on-demand as a whole, however small the share. A baseline that is set by hand
+    (``overrides.baselineReplicas``) is taken as it is."""
     burst_without_notice: Literal["reject", "accept"] = "reject"
     """accept: user-facing bursts may run on spot of a provider that documents no interruption notice."""
     fast_burst: Literal["absorb", "turn-away"] = "absorb"
@@ -125,13 +127,16 @@ class Capacity(Document):
     survive: Literal["nothing", "replica", "node", "zone"] = "nothing"
     """What may be lost while the warm replicas of a user-facing agent still carry its normal load. replica: one is warm beyond
     those; node: as many as a node may hold of them; zone: as many in each of ``zones`` zones that the others carry it. The
-    burst is left out."""
+    burst is left out, and so are replicas that are set by hand (``overrides.baselineReplicas``) or that a schedule keeps outside
+    of its windows."""
     zones: Annotated[int, Field(ge=2, le=6)] = 2
     """Zones over which ``survive: zone`` spreads the warm replicas, and the most over which a burst on spot goes
     (``maxSharePerPool``)."""
     max_share_per_pool: Annotated[float, Field(gt=0, le=1)] | None = None
-    """The largest share of an agent's burst that may be on one pool of spot, which is one instance type in one zone. Such a
-    burst is spread over zones, and bought on demand where those are too few."""
+    """The largest share of the replicas of an agent's burst, all of the peak, that may be in one zone while it is on spot. A pool
+    of spot is one instance type in one zone, so no pool has more, whichever types are there: those that stand in for the
+    planned one (``priceCapRatio``) count as if they were the same. Such a burst is spread over as many zones as that takes,
+    and bought on demand where ``zones`` are too few. A baseline on spot (background or interruptible agents) is not spread."""
     machines_from: Annotated[tuple[Text, ...], LISTED] = ()
     """Providers whose machines may carry bursts beside the cluster: they run Docker Compose, and the cluster's NGINX sends
     requests to them by TLS. Needed for ``target: kubernetes``, where machines of any provider are nodes otherwise; for ``eks``

@@ -598,3 +598,26 @@ def test_a_streamed_token_costs_the_cpu_time_that_plans_count_on() -> None:
             lengths = list(pool.map(lambda number: running.ask(f"s{number}").read().count(b"data: "), range(16)))
         spent_us = (running.nginx.cpu_s() - before) * 1e6 / sum(lengths)
         assert spent_us < 2 * CHUNK_CPU_US, f"{spent_us:.1f} us of CPU for a token"
+
+
+def named(tier: str) -> str:
+    return f"support-{tier}-engines.demo.svc.cluster.local"
+
+
+def test_sessions_are_dealt_by_the_weights_of_the_plan() -> None:
+    """Once a burst has come, and until it has gone, whatever the name server says of weights."""
+    weights = tuple(
+        p.ReplicaWeight(workload=name, weight=weight) for name, weight in (("support", 10), ("support-burst", 30))
+    )
+    with scene(make_routed_plan(weights=weights), engines=0) as running, ExitStack() as stack:
+        small, large = (stack.enter_context(quick_engine(f"127.0.0.{number}")) for number in (20, 21))
+        running.dns.services[named("baseline")] = {small.address: small.port}
+        eventually(lambda: knows(running, SUPPORT, {small.address}))
+        running.dns.services[named("burst")] = {large.address: large.port}
+        eventually(lambda: knows(running, SUPPORT, {small.address, large.address}))
+        homes = running.homes(400)
+        assert running.homes(400) == homes
+        assert 0.68 < Counter(homes.values())[large.address] / len(homes) < 0.82
+        del running.dns.services[named("burst")]
+        eventually(lambda: knows(running, SUPPORT, {small.address}))
+        assert set(running.homes(50).values()) == {small.address}
