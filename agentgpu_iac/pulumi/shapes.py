@@ -89,21 +89,22 @@ class Cluster:
 
     def __init__(self, name: str, args: ClusterInputs, opts: Optional[pulumi.ResourceOptions] = None) -> None:  # noqa: UP045
         plan = _plan(args["plan"]).in_cluster
+        subnet_ids = _by_zone(args["subnet_ids"])
         endpoint = ApiEndpoint(
             kind=args.get("api_endpoint") or ApiEndpoint().kind, allowed_cidrs=tuple(args["api_allowed_cidrs"])
         )
         if faults := tuple(endpoint.faults(_ARGUMENTS)):
             raise BadInput(faults)
-        system = system_nodes.system_place(plan, zones.offers_in(args["subnet_ids"], plan))
+        system = system_nodes.system_place(plan, zones.offers_in(subnet_ids, plan))
         made = cluster.Cluster(
             name,
             cluster.ClusterArgs(
                 name=plan.stack,
                 region=plan.node_pools[0].region,
                 kubernetes_version=plan.node_pools[0].kubernetes_version,
-                subnet_ids=tuple(args["subnet_ids"].values()),
+                subnet_ids=tuple(subnet_ids.values()),
                 system=system,
-                system_subnet_ids=tuple(args["subnet_ids"][zone] for zone in system.zones),
+                system_subnet_ids=tuple(subnet_ids[zone] for zone in system.zones),
                 api_endpoint=endpoint,
                 admin_role_arns=tuple(args.get("admin_role_arns") or ()),
                 has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
@@ -155,7 +156,7 @@ class GpuNodePool:
                 pool=pool,
                 cluster_name=args["cluster_name"],
                 node_role_arn=args["node_role_arn"],
-                subnet_ids=args["subnet_ids"],
+                subnet_ids=_by_zone(args["subnet_ids"]),
                 cluster_security_group_id=args["cluster_security_group_id"],
                 instance_types=pool.instance_types,
             ),
@@ -280,3 +281,14 @@ PARTS = (Network, Cluster, GpuNodePool, Karpenter, ModelCacheBucket, Serving)
 
 def _plan(path: str) -> Plan:
     return load_plan(Path(path))
+
+
+def _by_zone(found: object) -> dict[str, pulumi.Input[str]]:
+    """Subnets whose zones are known before anything is made. Raises BadInput."""
+    if not isinstance(found, dict):
+        message = (
+            "must name its zones here, each with its subnet's id: what stands where is decided before a network is made"
+        )
+        hint = 'its values may be outputs, as in {"us-east-1a": network.privateSubnetIds["us-east-1a"]}'
+        raise BadInput.one(_ARGUMENTS, message, path="subnetIds", hint=hint)
+    return found

@@ -73,6 +73,16 @@ def test_logged_in_nowhere(words: tuple[str, ...], project: Path) -> None:
         ('[{"name": "dev", "current": false}, {"name": "prod", "current": false}]', (), "(there are dev, prod)"),
         ('[{"name": "prod", "current": true}]', ("--stack", "prd"), "prd: is no Pulumi stack of the project in"),
         ('[{"name": "prod", "current": true}]', ("--stack", "prd"), "(did you mean 'prod'?)"),
+        (
+            '[{"name": "prod", "current": true}]',
+            ("--stack", "acme/shop/prod"),
+            "acme/shop/prod: is a Pulumi stack of the project 'shop', and ",
+        ),
+        (
+            '[{"name": "prod", "current": true}]',
+            ("--stack", "acme/desk/prod"),
+            "Pulumi.prod.yaml: agentgpu:spec: names no",
+        ),
     ],
 )
 def test_which_stack(listed: str, words: tuple[str, ...], says: str, project: Path) -> None:

@@ -1,6 +1,7 @@
 // A host of Node programs for Pulumi's engine. The released one is a module without a version that the proxy of Go modules
-// has. This one has the two parts that a project needs of it: packages come from the generator that the released host calls,
-// and programs are run by the runner of Pulumi's own library for Node, which type-checks TypeScript before it runs it.
+// has. This one has the parts that a project needs of it: packages come from the generator that the released host calls, they
+// are put into a project and installed by the same library of npm's commands, and programs are run by the runner of Pulumi's own
+// library for Node, which type-checks TypeScript before it runs it.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	"github.com/pulumi/pulumi/pkg/v3/codegen/nodejs"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/schema"
+	"github.com/pulumi/pulumi/sdk/v3/nodejs/npm"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -93,6 +95,49 @@ func (*host) GeneratePackage(
 		}
 	}
 	return &pulumirpc.GeneratePackageResponse{}, nil
+}
+
+// Link writes generated packages into the project's package.json, each by the name that it has itself.
+func (*host) Link(ctx context.Context, request *pulumirpc.LinkRequest) (*pulumirpc.LinkResponse, error) {
+	project := request.Info.ProgramDirectory
+	manager, err := npm.ResolvePackageManager(npm.AutoPackageManager, project)
+	if err != nil {
+		return nil, err
+	}
+	instructions := "Import it with:\n\n"
+	for _, each := range request.Packages {
+		content, err := os.ReadFile(filepath.Join(project, each.Path, "package.json"))
+		if err != nil {
+			return nil, err
+		}
+		var described struct{ Name string }
+		if err := json.Unmarshal(content, &described); err != nil {
+			return nil, err
+		}
+		if err := manager.Link(ctx, project, described.Name, each.Path); err != nil {
+			return nil, err
+		}
+		instructions += fmt.Sprintf("  import * as %s from %q;\n", each.Package.Name, described.Name)
+	}
+	return &pulumirpc.LinkResponse{ImportInstructions: instructions}, nil
+}
+
+// InstallDependencies has npm install what package.json names, which compiles generated packages.
+func (*host) InstallDependencies(
+	request *pulumirpc.InstallDependenciesRequest, stream grpc.ServerStreamingServer[pulumirpc.InstallDependenciesResponse],
+) error {
+	said := teller{stream: stream}
+	_, err := npm.Install(stream.Context(), npm.AutoPackageManager, request.Info.ProgramDirectory, false, said, said)
+	return err
+}
+
+// A teller hands on what a command says. Both streams of a command go to one: the standard library then writes from one place.
+type teller struct {
+	stream grpc.ServerStreamingServer[pulumirpc.InstallDependenciesResponse]
+}
+
+func (to teller) Write(said []byte) (int, error) {
+	return len(said), to.stream.Send(&pulumirpc.InstallDependenciesResponse{Stdout: said})
 }
 
 func (host *host) Run(ctx context.Context, request *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {

@@ -59,7 +59,8 @@ class ProjectStack:
             OutsideFailure: Pulumi does not answer, or is logged in nowhere.
         """
         self.folder = project_folder(folder)
-        self._settings_folder = self.folder / str(_mapping(self.folder / PROJECT_FILE).get("stackConfigDir") or "")
+        project = _mapping(self.folder / PROJECT_FILE)
+        self._settings_folder = self.folder / str(project.get("stackConfigDir") or "")
         self._engine = engine
         self.is_new = False
         """Whether it was made now."""
@@ -67,6 +68,7 @@ class ProjectStack:
             self._workspace = _Workspace(work_dir=str(self.folder), pulumi_command=engine)
             there = {each.name: each.current for each in self._workspace.list_stacks()}
             self.name = name or self._only(there)
+            self._of_project(str(project.get("name")))
             if not _is_among(self.name, there):
                 if not make or not self.settings_file.is_file():
                     raise self._missing(there)
@@ -83,6 +85,13 @@ class ProjectStack:
             return known[0]
         hint = f"there are {', '.join(known)}" if known else "pulumi stack init NAME makes one"
         raise BadInput.one("--stack", "is needed: no Pulumi stack of this project is selected", hint=hint)
+
+    def _of_project(self, ours: str) -> None:
+        """Refuse a stack that another project's program made: to this one, all that it holds would be left over."""
+        words = self.name.split("/")
+        if len(words) == len(("organization", "project", "stack")) and words[1] != ours:
+            message = f"is a Pulumi stack of the project {words[1]!r}, and {self.folder} holds the project {ours!r}"
+            raise BadInput.one(self.name, message, hint="name the folder of its project with --project")
 
     def _with_settings(self) -> Iterator[str]:
         for file in self._settings_folder.glob("Pulumi.*.yaml"):

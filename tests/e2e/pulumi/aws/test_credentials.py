@@ -1,4 +1,4 @@
-"""Who has no credentials, on the real engine: one sentence, the engine's own exit code, and nothing is asked of AWS."""
+"""Who has no credentials or no such profile, on the real engine: one sentence, its own exit code, and AWS is asked nothing."""
 
 from __future__ import annotations
 
@@ -19,5 +19,10 @@ def test_missing_credentials_are_told_before_anything_is_made(tmp_path: Path) ->
         told = said.text.partition("Diagnostics:")[2]
         assert told.count("there are no AWS credentials on this machine") == 1, said.text
         assert "aws:profile" in told
+        assert "Traceback" not in said.text
+        made.project.config("aws:profile", "nobody")
+        said = made.project.up(expect=None)
+        assert said.code == ENGINE_REFUSED, said.text
+        assert said.text.partition("Diagnostics:")[2].count("there is no AWS profile 'nobody' on this machine") == 1
         assert "Traceback" not in said.text
         assert made.what_is_there() == {}

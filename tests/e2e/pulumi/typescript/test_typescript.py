@@ -1,19 +1,23 @@
-"""The components from TypeScript: the package that the real CLI generates from the provider's schema, and a program on it.
+"""The components from TypeScript: the package that ``pulumi package add`` puts into a project, and a program on it.
 
-The program is the one of docs/pulumi-project.md. TypeScript's own compiler takes it, and refuses what is wrong; the real engine
-then runs it, by Pulumi's own library for Node.
+The real CLI generates it from the provider's schema, and the real npm installs it, with nothing fetched. The program is the one
+of docs/pulumi-project.md. TypeScript's own compiler takes it, and refuses what is wrong; the real engine then runs it, by
+Pulumi's own library for Node.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from agentgpu_iac import __version__
 from tests.cli.running import agentgpu
 from tests.e2e.cluster.conftest import cluster, equipped_cluster
 from tests.e2e.cluster.control_plane import ControlPlane
@@ -26,6 +30,7 @@ __all__ = ["cluster", "equipped_cluster"]
 
 PROVIDER = Path(sys.executable).with_name("pulumi-resource-agentgpu")
 NAME = "typed"
+PACKAGE = "@pulumi/agentgpu"
 (PROGRAM,) = (each.text for each in BLOCKS if (each.page, each.language) == ("docs/pulumi-project.md", "typescript"))
 OPTIONS = {
     "strict": True,
@@ -35,6 +40,7 @@ OPTIONS = {
     "moduleResolution": "nodenext",
     "target": "es2022",
 }
+NOTHING_FETCHED = {"npm_config_offline": "true", "npm_config_audit": "false", "npm_config_update_notifier": "false"}
 WRONG = (
     ('plan: "plan.json"', 'plann: "plan.json"', "'plann' does not exist in type 'AgentStackArgs'. Did you mean"),
     ('"plan.json"', '"plan.json", burstNodes: "2"', "Type 'string' is not assignable to type 'number'"),
@@ -44,26 +50,24 @@ WRONG = (
 
 
 class TypedProject(Project):
-    """A project in TypeScript: Pulumi's library, the generated package, and the program."""
+    """A project in TypeScript that has Pulumi's library installed, and then the package of the components."""
 
     def __init__(self, folder: Path, spec: str) -> None:
         super().__init__(folder, spec, plugins=plugins(), project=f"{{name: {NAME}, runtime: nodejs}}")
         self.environment["PATH"] += os.pathsep + str(tool("pulumi-language-nodejs").parent)
+        self.environment |= NOTHING_FETCHED
         self.run("config", "rm", "agentgpu:spec")
-        packages = self.folder / "node_modules"
-        (packages / "@pulumi").mkdir(parents=True)
-        ours = packages / "@pulumi" / "agentgpu"
-        for each in (*tool("pulumi-nodejs").iterdir(), *(tool("pulumi-nodejs") / "@pulumi").iterdir()):
-            if each.name != "@pulumi":
-                (packages / each.relative_to(tool("pulumi-nodejs"))).symlink_to(each)
-        self.run("package", "gen-sdk", str(PROVIDER), "--language", "nodejs", "--local", "--out", "sdk")
-        ours.symlink_to(self.folder / "sdk" / "nodejs")
-        self._postinstall(self.folder / "sdk" / "nodejs")
+        installed = tool("pulumi-nodejs")
+        shutil.copytree(installed, self.folder / "node_modules", symlinks=True)
+        shutil.copyfile(installed.with_name("package-lock.json"), self.folder / "package-lock.json")
+        described = json.loads(installed.with_name("package.json").read_text(encoding="utf-8"))
+        ours = {"main": "index.ts", "overrides": {"typescript": "$typescript"}}  # else a second one would be fetched
         for name, content in (
-            ("package", {"main": "index.ts"}),
+            ("package", described | ours),
             ("tsconfig", {"compilerOptions": OPTIONS, "include": ["*.ts"]}),
         ):
             (self.folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        self.added = self.run("package", "add", str(PROVIDER))
         self.write(PROGRAM)
 
     def write(self, program: str) -> None:
@@ -72,22 +76,27 @@ class TypedProject(Project):
 
     def compile(self) -> str:
         """What TypeScript's compiler complains of; nothing where it takes the project's programs."""
-        command = [str(word) for word in (tool("pulumi-nodejs") / ".bin" / "tsc", "--project", self.folder)]
+        command = [str(word) for word in (self.folder / "node_modules/.bin/tsc", "--project", self.folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert bool(done.stdout) == bool(done.returncode), done
         return done.stdout
-
-    def _postinstall(self, package: Path) -> None:
-        """What npm does once it has installed a package: the generated one compiles itself."""
-        path = os.pathsep.join((str(tool("pulumi-nodejs") / ".bin"), os.environ["PATH"]))
-        command = ["node", "scripts/postinstall.js"]
-        subprocess.run(command, cwd=package, env={**os.environ, "PATH": path}, check=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
 def typed(tmp_path_factory: pytest.TempPathFactory) -> TypedProject:
     """One project for all that follows."""
     return TypedProject(tmp_path_factory.mktemp("typescript"), stack(NAME))
+
+
+def test_the_package_is_in_the_project(typed: TypedProject) -> None:
+    assert f'import * as agentgpu from "{PACKAGE}";' in typed.added.text
+    described = json.loads((typed.folder / "package.json").read_text(encoding="utf-8"))
+    assert described["dependencies"][PACKAGE] == "file:sdks/agentgpu"
+    package = typed.folder / "node_modules" / PACKAGE
+    assert package.resolve() == typed.folder / "sdks" / "agentgpu"
+    assert (package / "bin" / "index.js").is_file(), "npm ran its script, which compiles it"
+    project = yaml.safe_load((typed.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+    assert project["packages"] == {"agentgpu": f"agentgpu@{__version__}"}
 
 
 def test_the_compiler_takes_the_program_of_the_page_and_refuses_what_the_components_do_not_have(
