@@ -31,7 +31,7 @@ TESTS = Path(__file__).parent
 ROOMS = frozenset({"cli", "field", "mission", "operations", "plan", "provisioning", "rendering", "review"})
 """Their tests change no code that evaluates."""
 ROOMS_OF_THE_CORE = frozenset({"planning", "simulation"})
-"""Theirs may: one that takes ``monkeypatch`` evaluates anew."""
+"""Theirs may, or look into the planner: one that takes ``monkeypatch`` plans anew."""
 KEPT = 40
 """Demands of one name that are remembered, and plans: laws ask for ever new ones."""
 

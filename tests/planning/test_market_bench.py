@@ -16,6 +16,8 @@ from bench.simpler import planned
 from bench.stacks import team
 from tests.planning import scenes
 
+pytestmark = pytest.mark.usefixtures("monkeypatch")  # the bench looks into the planner, which must plan anew
+
 
 def spec(*agents: dict[str, Any]) -> str:
     """A stack's text; its agents may share engines."""

@@ -15,6 +15,8 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.stepping import Asked, Steps
 from tests.planning.scenes import make_agent, make_catalog, offerings, plan, workload
 
+pytestmark = pytest.mark.usefixtures("monkeypatch")  # what is planned is looked at while it is: it must be planned anew
+
 CARD = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="1.00", memory_gib=1024.0))
 COLD_S = 500.0
 REPEATS = 150

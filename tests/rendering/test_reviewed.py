@@ -116,7 +116,11 @@ def test_every_planned_number_says_where_it_is_from(stack: str, target: str) -> 
     assert silent == set(), "give them a row in rendering/reasons.py, or say here why they are the same in every plan"
 
 
-@pytest.mark.parametrize("make", [*(partial(planned, *tree) for tree in TREES), make_gateway_plan])
+@pytest.mark.parametrize(
+    "make",
+    [*(partial(planned, *tree) for tree in TREES), make_gateway_plan],
+    ids=[*map("-".join, TREES), "gateway"],
+)
 def test_comments_name_fields_that_have_a_value(make: Callable[[], Plan]) -> None:
     plan = make()
     body = plan.model_dump(by_alias=True)

@@ -77,14 +77,14 @@ def test_a_chain_of_fallbacks_is_fine() -> None:
         (
             ["conversation: {turns: 1000000, outputTokensPerTurn: 851}"],
             (
-                "8:29: spec.agents[0].conversation.turns: 1,000,000 turns add 1,001,000,000 tokens to the context; "
+                "8:29: spec.agents[0].conversation.turns: 1,000,000 turns would add 1,001,000,000 tokens to the context; "
                 "at most 1,000,000,000 are planned for"
             ),
         ),
         (
             ["conversation: {turns: 1000000, toolCalls: {perTurn: 3.5005}}"],
             (
-                "8:29: spec.agents[0].conversation.turns: 1,000,000 turns add 1,000,100,000 tokens to the context; "
+                "8:29: spec.agents[0].conversation.turns: 1,000,000 turns would add 1,000,100,000 tokens to the context; "
                 "at most 1,000,000,000 are planned for"
             ),
         ),
