@@ -229,7 +229,20 @@ It keeps replicas warm for whoever comes before another has started.
 It does not count on chat within its TPOT on an engine whose steps are full of background work.
 One thing was tried on teams 31, 40 and 46, on 2026-11-28: `rampS: 3600`, so that bursts climb while other replicas start.
 Then they cost USD 1,783, 74,765 and 10,331, and Mélange's 1,797, 113,357 and 14,529.
-What else makes them dearer was not taken apart.
+Five of them were taken apart on 2026-11-28, by specs that promise less and with `python -m bench.apart`.
+That puts into Mélange's program what it leaves out.
+Team 31: sessions hold the memory of their whole conversation from its start.
+With that Mélange's machines would cost USD 3,257; the plan costs 2,638.
+Team 90: bursts come before another machine has started, so all replicas are warm.
+With `rampS: 3600` the plan costs USD 1,236, Mélange's machines 2,246.
+Team 97: TPOT at the 95th percentile; at the median the plan costs USD 31,941, Mélange's machines 34,999.
+Team 98: chat and background agents have engines of their own.
+With that Mélange's machines cost USD 2,232 in place of 1,123, and 3,145 where sessions hold memory too; the plan costs 3,192.
+Team 52: the same two, with which Mélange's machines cost USD 2,471; the plan costs 2,764.
+Mélange carries the chat on two kinds of rented machine; a plan divides a baseline over yours or committed ones alone.
+That is the one option of these five that is not considered.
+An even spread saves nothing by it, and [0027](adr/0027-sessions-by-seats.md) says why replicas are not counted by seats.
+The other teams were not taken apart.
 Team 31 costs as much at medians and a quantile of 0.9 as it does at what it promises.
 """
 

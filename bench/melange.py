@@ -15,7 +15,7 @@ rate: its sessions ask again as soon as they are answered, and what of them a ma
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -122,8 +122,13 @@ def most_per_s(candidate: Candidate, bucket: Bucket) -> float:
     return best
 
 
-def types(options: Iterable[Option], asked: Sequence[Bucket]) -> list[Type]:
-    """Machines on demand, those left out that another undercuts with as much of everything."""
+def types(
+    options: Iterable[Option], asked: Sequence[Bucket], most: Callable[[Candidate, Bucket], float] = most_per_s
+) -> list[Type]:
+    """Machines on demand, those left out that another undercuts with as much of everything.
+
+    ``most``: what of a bucket a replica carries.
+    """
     rates: dict[tuple[object, ...], tuple[float, ...]] = {}
     found: dict[tuple[object, ...], Type] = {}
     for option in options:
@@ -133,7 +138,7 @@ def types(options: Iterable[Option], asked: Sequence[Bucket]) -> list[Type]:
             continue
         engine = (candidate.accelerator.id, candidate.sizes)
         if engine not in rates:
-            rates[engine] = tuple(most_per_s(candidate, bucket) for bucket in asked)
+            rates[engine] = tuple(most(candidate, bucket) for bucket in asked)
         replicas = machine.accelerators // machine.accelerators_taken(candidate.accelerators_per_replica)
         key = (*engine, replicas)
         if any(rates[engine]) and (key not in found or price < found[key].usd_per_hour):
