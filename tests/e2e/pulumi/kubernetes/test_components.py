@@ -46,6 +46,26 @@ for name in ANSWERS:
     pulumi.export(name, getattr(agents, name))
 """
 
+SERVING = """
+from pathlib import Path
+
+import pulumi
+
+settings = pulumi.Config("agentgpu")
+serving = pulumi.ComponentResource(
+    "agentgpu:index:Serving",
+    "serving",
+    {
+        "plan": str(Path(__file__).parents[1] / settings.require("named")),
+        "kubeconfig": settings.require("kubeconfig"),
+        "context": settings.require("context"),
+        "notApplied": None,
+    },
+    remote=True,
+)
+pulumi.export("notApplied", serving.notApplied)
+"""
+
 WRONG = (
     ({"means": "plan", "named": "missing.json"}, "missing.json: cannot be read: No such file or directory"),
     (
@@ -95,13 +115,17 @@ def test_what_is_wrong_with_a_plan_comes_through_the_provider_as_one_sentence(fo
         )
 
 
+@pytest.mark.parametrize(
+    ("program", "outputs"), [(PROGRAM, {"agentStack", "agentUrls", "cost"}), (SERVING, {"notApplied"})]
+)
 def test_a_program_makes_the_component_through_the_provider(
-    equipped_cluster: ControlPlane, project: Callable[[str], Project]
+    program: str, outputs: set[str], equipped_cluster: ControlPlane, project: Callable[[str], Project]
 ) -> None:
+    """A whole stack, and the part of it that needs a cluster alone. The others are tried in the suite of AWS."""
     spec = stack(NAME)
     objects = expected(spec)
     pulumi = project(spec)
-    (pulumi.folder / "stacks" / "__main__.py").write_text(PROGRAM, encoding="utf-8")
+    (pulumi.folder / "stacks" / "__main__.py").write_text(program, encoding="utf-8")
     pulumi.run("config", "rm", "agentgpu:spec")
     written = agentgpu("plan", pulumi.folder / "stacks" / "stack.yaml", "-o", pulumi.folder / "plan.json")
     assert written.code == 0, written.err
@@ -109,8 +133,11 @@ def test_a_program_makes_the_component_through_the_provider(
     pulumi.config("agentgpu:named", "plan.json")
     pulumi.up()
     assert drift(equipped_cluster, objects) == []
-    assert pulumi.outputs()["agentStack"]["name"] == NAME
-    assert pulumi.outputs()["agentUrls"].keys() == {"support"}
+    found = pulumi.outputs()
+    assert found.keys() == outputs
+    if program is PROGRAM:
+        assert found["agentStack"]["name"] == NAME
+        assert found["agentUrls"].keys() == {"support"}
     pulumi.up("--expect-no-changes")
     pulumi.destroy()
     equipped_cluster.until("all is gone", lambda: not left(equipped_cluster, objects))
