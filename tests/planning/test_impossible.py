@@ -13,9 +13,9 @@ CATALOG = load_catalog()
 HEAD = "apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {name: start}\nspec:\n"
 
 
-def planned(model: str, card: str, more: str) -> Plan:
+def planned(model: str, card: str, more: str, image: str = "") -> Plan:
     agent = f"{{name: chat, model: {model}, sessions: {{concurrent: 2}}, ttftMs: 20000, tpotMs: 300, {more}}}"
-    cache = "  modelCache: {tokenSecret: hub}\n"
+    cache = "  modelCache: {tokenSecret: hub}\n" + (f"  pins: {{engineImage: '{image}'}}\n" if image else "")
     return make_plan(
         load_text(f"{HEAD}  accelerators: {{allow: [{card}]}}\n{cache}  agents:\n    - {agent}\n", "start.yaml"),
         CATALOG,
@@ -55,6 +55,24 @@ def test_an_old_release_has_no_8_bit_cache_before_ada() -> None:
 @pytest.mark.parametrize("model", [model for model in CATALOG.models if "Nemotron-3" in model.id], ids=lambda m: m.id)
 def test_one_family_has_one_reasoning_parser(model) -> None:
     assert model.reasoning_parser == "nemotron_v3"
+
+
+def chat_template(model: str, more: str = "toolCallParser: null", image: str = "") -> str | None:
+    args = planned(model, "h200-sxm", more, image).workloads[0].engine.args
+    return args[args.index("--chat-template") + 1] if "--chat-template" in args else None
+
+
+@pytest.mark.parametrize(
+    ("model", "template"),
+    [("DeepSeek-R1-0528", "deepseekr1"), ("DeepSeek-V3-0324", "deepseekv3"), ("DeepSeek-V3.1", "deepseekv31")],
+)
+def test_a_template_that_says_nothing_of_tools_is_replaced_in_the_engine_s_own_image(model: str, template: str) -> None:
+    where = f"/vllm-workspace/examples/tool_chat_template_{template}.jinja"
+    assert chat_template(f"deepseek-ai/{model}") == where
+    assert chat_template(f"deepseek-ai/{model}", "toolCallParser: none") is None
+    digest = f"@sha256:{'a' * 64}"
+    assert chat_template(f"deepseek-ai/{model}", image=f"mirror.example/vllm/vllm-openai{digest}") == where
+    assert chat_template(f"deepseek-ai/{model}", image=f"mirror.example/our-engine{digest}") is None
 
 
 @pytest.mark.parametrize("version", ["0.15.0", "0.33.0"])

@@ -31,6 +31,8 @@ class EngineSettings:
     """The agents that it serves."""
     model: Model
     version: str
+    image: str
+    """The container image that it runs in."""
     parsers: KnownParsers
     model_path: str
     """Directory of the model below the cache's mount point."""

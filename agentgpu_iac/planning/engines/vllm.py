@@ -67,6 +67,16 @@ _TOKENIZER_MODES_SINCE = "0.13"
 _TOKENIZER_MODES = {"deepseek_v32": "deepseek_v32"}
 """Tool-call parser of the model -> what reads its chats where its files hold no template: DeepSeek V3.2 (vLLM's recipe; releases
 that do not choose it by themselves, as 0.32.0 does, answer every chat with HTTP 400). The mode came with the parser."""
+_TOOL_TEMPLATES = {
+    ("deepseek_v3", False): "tool_chat_template_deepseekv3.jinja",
+    ("deepseek_v3", True): "tool_chat_template_deepseekr1.jinja",
+    ("deepseek_v31", True): "tool_chat_template_deepseekv31.jinja",
+}
+"""(Tool-call parser of the model, whether it has a parser of reasoning) -> the template that tells the model which tools there
+are, where its own says nothing of them (vLLM's docs/features/tool_calling.md; each came with its parser)."""
+_ENGINE_S_OWN_IMAGE = "vllm-openai"
+_TEMPLATES_IN_IMAGE = "/vllm-workspace/examples"
+"""Where the engine's own image, or a copy of it under its name, has its examples (docker/Dockerfile: COPY examples)."""
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
 
@@ -169,6 +179,9 @@ def _chat_args(settings: EngineSettings) -> list[str]:
         args += ["--tokenizer-mode", mode]
     if parser := settings.tool_parser:
         args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
+        template = _TOOL_TEMPLATES.get((parser, settings.model.reasoning_parser is not None))
+        if template is not None and _ENGINE_S_OWN_IMAGE in settings.image:
+            args += ["--chat-template", f"{_TEMPLATES_IN_IMAGE}/{template}"]
     if parser := settings.reasoning_parser:
         args += ["--reasoning-parser", parser]
     if settings.template_variables is not None:

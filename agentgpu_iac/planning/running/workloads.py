@@ -97,11 +97,13 @@ def workload_plan(
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
         utilization = port.shared_memory_share or own_part
+    image = spec.pins.engine_image or release.image
     settings = EngineSettings(
         agent=agent.model_copy(update={"kv_offload_gib": candidate.kv_offload_gib or None}),
         served_names=served_names(demand),
         model=demand.model,
         version=release.version,
+        image=image,
         parsers=parsers_in(catalog, agent.engine, release.version),
         model_path=path,
         bucket_address=None if bucket is None else f"{bucket}/{path}",
@@ -147,7 +149,7 @@ def workload_plan(
         engine=EnginePlan(
             name=port.name,
             version=release.version,
-            image=spec.pins.engine_image or release.image,
+            image=image,
             command=port.command,
             args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
             worker_args=port.worker_arguments(settings),
