@@ -122,7 +122,7 @@ def _faults(loaded: LoadedStack, agent: Agent, model: Model, switchable: bool, a
     if facts.thinks == "always" and (agent.thinking == "off" or stated == 0):
         message = (
             f"{model.id} cannot be told not to think: an answer takes about "
-            f"{counted(facts.typical_tokens, 'reasoning token')}, "
+            f"{counted(facts.typical_tokens or 0, 'reasoning token')}, "
             f"{facts.tokens_error_factor:g} times less or more by what is asked"
         )
         place = f"{at}.thinking" if agent.thinking == "off" else tokens_at

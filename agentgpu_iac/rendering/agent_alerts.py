@@ -146,7 +146,7 @@ def _requests_rejected(watched: Watched, alert: AlertPlan, tiers: Sequence[Workl
         summary=f"Replicas of {workload.title} refuse requests",
         description=(
             f"{{{{ $value | humanize }}}} requests were refused (503) in {alert.window_s // 60} min, for longer than "
-            f"{alert.for_s} s. {retried}A replica lets {counted(workload.admission.max_queued_requests, 'request')} "
+            f"{alert.for_s} s. {retried}A replica lets {counted(workload.admission.max_queued_requests or 0, 'request')} "
             "queue; all replicas "
             f"have {counted(seats, 'seat')}, for {_asked(workload, peak=True)} at the peak."
         ),

@@ -98,7 +98,7 @@ def proof_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
 def _refusal(proof: ProofPlan) -> str:
     if proof.constraint == "lost":
         return (
-            f"{proof.agent}: {counted(proof.limit, 'request', ',.0f')} {'was' if proof.limit == 1 else 'were'} "
+            f"{proof.agent}: {counted(proof.limit or 0, 'request', ',.0f')} {'was' if proof.limit == 1 else 'were'} "
             "lost, and none may be."
         )
     budget = "TTFT" if proof.constraint == "inside-ttft" else "TPOT"

@@ -382,8 +382,8 @@ def _wrong_length_or_form(kind: str, context: Mapping[str, object], steps: Steps
         case "too_short":
             return Wording(message="the list must not be empty")
         case "too_long":
-            is_map = isinstance(node, MapNode)
-            what = f"has {counted(len(node.entries), 'key')}" if is_map else f"the list has {counted(length, 'item')}"
+            keys = len(node.entries) if isinstance(node, MapNode) else None
+            what = f"the list has {counted(length, 'item')}" if keys is None else f"has {counted(keys, 'key')}"
             return Wording(message=f"{what}; at most {_number(context.get('max_length'))} fit", hint=_smaller(steps))
         case "string_pattern_mismatch":
             return _wrong_form(next(str(step) for step in reversed(steps) if isinstance(step, str)), text)

@@ -142,7 +142,7 @@ def _old_prices(context: Context) -> Iterator[Warning]:
     fresh = " or ".join(f"agentgpu catalog update --provider {provider} -o prices.yaml" for provider in live)
     yield warning(
         "old-prices",
-        f"the cost counts prices that are up to {counted(age.days, 'day')} old, {age.limit_days} at most are wanted "
+        f"the cost counts prices that are up to {counted(age.days or 0, 'day')} old, {age.limit_days} at most are wanted "
         f"(capacity.maxPriceAgeDays), and {_that_day(context)} is {age.day}: {'; '.join(parts)}. "
         + (
             f"{fresh} asks for those of today, for --catalog"

@@ -135,6 +135,6 @@ def _prices(age: PriceAge | None) -> str:
     """How old the prices are, where they are older than wanted or nobody knows it."""
     if age is None:
         return ""
-    old = f"up to {counted(age.days, 'day')} old" if age.is_over else ""
+    old = f"up to {counted(age.days or 0, 'day')} old" if age.is_over else ""
     undated = "without a date" if age.undated else ""
     return f"Prices are {' or '.join(filter(None, (old, undated)))}." if old or undated else ""

@@ -42,7 +42,7 @@ def _volume(demand: Demand) -> str:
     agent = demand.agent
     daily = agent.traffic.conversations_per_day
     if (work := agent.work) is not None:
-        asked = counted(work.tokens, "token") if work.requests is None else counted(work.requests, "request")
+        asked = counted(work.tokens or 0, "token") if work.requests is None else counted(work.requests, "request")
         return f"{asked} / {work_seconds(agent):,.0f} s from the window's opening to the deadline"
     if daily is None:
         return "no daily volume stated"
