@@ -141,7 +141,9 @@ def test_environments_that_share_what_was_evaluated_are_planned_as_if_alone(
     stacks = {each.environment: each.loaded for each in placed(Path.cwd(), settings)}
     assert set(stacks) == set(overlays)
     for name, loaded in stacks.items():
-        alone = {file.path: sha256(file.content) for file in render_all(make_plan(loaded, load_catalog(), Evaluators()))}
+        alone = {
+            file.path: sha256(file.content) for file in render_all(make_plan(loaded, load_catalog(), Evaluators()))
+        }
         assert json.loads(files[f"clusters/demo/{name}/.agentgpu-inventory.json"])["files"] == alone
 
 
