@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from agentgpu_iac.catalog.checkpoint import cache_dtype, lack_of_method
-from agentgpu_iac.catalog.contexts import as_read_by, said_of_yarn
 from agentgpu_iac.catalog.engine_cards import lack_on_card
 from agentgpu_iac.catalog.engine_versions import lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
@@ -20,6 +19,7 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.arrivals import Arrivals
 from agentgpu_iac.sizing.calibration import family_of, generation_of
+from agentgpu_iac.sizing.contexts import as_read_by, said_of_yarn
 from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION

@@ -15,9 +15,9 @@ from agentgpu_iac.calculators.question import (
     states_beyond_pool,
     too_many_seats,
 )
-from agentgpu_iac.catalog.contexts import length_unasked
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing.contexts import length_unasked
 from agentgpu_iac.sizing.draft import Draft
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.units import rounded

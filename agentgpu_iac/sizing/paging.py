@@ -12,6 +12,7 @@ from typing import Literal
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.versions import at_least
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import (
     KV_BLOCK_TOKENS,
     bytes_per_token_of_full_layer,
@@ -250,7 +251,8 @@ def _page(request: PoolRequest, states: StatePages, *, aligned: bool) -> tuple[i
         multiple = _STATE_CHUNK_TOKENS
     elif aligned and not model.architecture.startswith(_KEEPS_ALL_STATES):
         multiple = max(multiple, _CHECKPOINT_PAGE_TOKENS)
-    as_the_model = request.engine == "vllm" and model.architecture.startswith(_STATES_AS_THE_MODEL)
+    port = SIZING_PORTS[request.engine]
+    as_the_model = port.keeps_states_as_the_model and model.architecture.startswith(_STATES_AS_THE_MODEL)
     state = state_bytes(model, tensor, number_bytes=request.dtype_bytes if as_the_model else 4)
     tokens = max(KV_BLOCK_TOKENS, round_up(ceil_div(int(state), widest), multiple))
     page_bytes = tokens * widest

@@ -55,7 +55,7 @@ def context_unasked(config: Config) -> int | None:
 def context_by_yarn(config: Config) -> int | None:
     """The length that YaRN stretches its original one to, where the config states another as the longest.
 
-    Releases of vLLM take this one or the other (``catalog.contexts``). Users who add the scaling to a published config, as
+    Releases of vLLM take this one or the other (``sizing.contexts``). Users who add the scaling to a published config, as
     model cards tell them, leave ``max_position_embeddings`` as it was.
     """
     stated = longest_context(config)

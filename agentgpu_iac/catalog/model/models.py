@@ -349,7 +349,7 @@ class Model(Document):
     is_local: bool = False
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
     yarn_context_tokens: Integer | None = None
-    """What YaRN stretches its context to, where its config states another length (``catalog.contexts``)."""
+    """What YaRN stretches its context to, where its config states another length (``sizing.contexts``)."""
     unasked_context_tokens: Integer | None = None
     """The length that vLLM takes where none is asked for, if that is not the longest."""
 

@@ -15,6 +15,7 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.paging import PoolRequest, state_page_tokens
 from agentgpu_iac.spec.vocabulary import ENGINE_TITLES
+from agentgpu_iac.units import counted
 
 
 def page_tokens(demand: Demand, rules: Rules, accelerator: Accelerator, sizes: Sizes) -> int:
@@ -60,6 +61,6 @@ def cut_page(
         return None
     message = (
         f"{ENGINE_TITLES[release.engine]} {release.version} keeps recurrent states of {demand.model.id} at the end of pages of "
-        f"{page:,} tokens, and does not start with steps of fewer: maxNumBatchedTokens is {batched:,}"
+        f"{counted(page, 'token')}, and does not start with steps of fewer: maxNumBatchedTokens is {batched:,}"
     )
     return message, page

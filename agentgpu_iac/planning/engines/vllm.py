@@ -73,7 +73,7 @@ _TOOL_TEMPLATES = {
     ("deepseek_v31", True): "tool_chat_template_deepseekv31.jinja",
 }
 """(Tool-call parser of the model, whether it has a parser of reasoning) -> the template that tells the model which tools there
-are, where its own says nothing of them (vLLM's docs/features/tool_calling.md; each came with its parser)."""
+are, where its own says nothing of them (vLLM's page on tool calling; each came with its parser)."""
 _ENGINE_S_OWN_IMAGE = "vllm-openai"
 _TEMPLATES_IN_IMAGE = "/vllm-workspace/examples"
 """Where the engine's own image, or a copy of it under its name, has its examples (docker/Dockerfile: COPY examples)."""

@@ -55,6 +55,13 @@ class SizingPort:
     """Of FP8 weights with a scale for each block a rank must have whole blocks, else it ends while it loads."""
     keeps_states_by_pages: bool = False
     """Recurrent states are kept for other requests at the end of pages alone."""
+    keeps_states_as_the_model: bool = False
+    """Of some classes recurrent states are kept in the model's own format, and not in 32 bit."""
+    takes_stated_length_since: str | None = None
+    """First release that takes the longest sequence as the config states it beside YaRN; those before take YaRN's original length
+    times its factor. Unset: nothing is known of it."""
+    starts_at_original_length: bool = False
+    """Where it is asked for no length it takes the one before a RoPE that is stretched by LongRoPE."""
     starts_with_whole_pages_until: str | None = None
     """The last release known not to start with steps shorter than such a page; unset: none is known."""
     quantises_by_layers_since: str | None = None
