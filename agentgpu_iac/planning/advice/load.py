@@ -176,8 +176,8 @@ def never_in_cache(candidate: Candidate, baseline: Workload) -> Warning | None:
         return warning(
             "hybrid-not-cached",
             f"{PORTS[baseline.engine.name].title} {baseline.engine.version} keeps prefixes of {candidate.demand.model.id}, which "
-            f"has recurrent layers, in pages of {counted(page, 'token')}: up to one is read again with each request, so that {found:.2f} "
-            "of a session's history is counted as found",
+            f"has recurrent layers, in pages of {counted(page, 'token')}: up to one is read again with each request, so that "
+            f"{found:.2f} of a session's history is counted as found",
             baseline.agent,
         )
     if candidate.prefix_cache != "never":
