@@ -72,7 +72,7 @@ def test_a_file_that_was_asked_for_is_told_of_on_a_terminal(
     said = capsys.readouterr()
     assert path.read_text() == "page"
     assert said.out == ""
-    assert said.err.startswith(f"Wrote {tmp_path}") is is_terminal
+    assert " ".join(said.err.split()).startswith(f"Wrote {tmp_path}") is is_terminal
     assert_quiet(said.err)
 
 
