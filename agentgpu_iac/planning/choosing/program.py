@@ -14,6 +14,7 @@ whose columns stand first. The solver's tolerances never weigh a tie against a c
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -212,7 +213,7 @@ def choose(columns: Sequence[Column], order: Sequence[int], rules: Rules, most_u
     usd = problem.usd(found)
     tied = _within(columns, left, least, usd)
     answer, chosen = problem, found
-    if len(tied) > rules.agents:
+    if len(tied) > rules.agents or problem.has_joint_pools:
         second = _Program([columns[number] for number in tied], rules)
         first = second.first(usd, [place_of[number] for number in tied])
         if first is not None:
@@ -495,12 +496,17 @@ class _Program:
         """Nodes that each commitment covers; nothing where it covers none."""
         return {key: count for key, at in self._covered.items() if (count := float(self._value(found, at)))}
 
+    @property
+    def has_joint_pools(self) -> bool:
+        """Whether the same columns may stand in several ways that cost as much."""
+        return bool(self._bins)
+
     def chosen(self, found: Solution) -> list[int]:
         """The columns that are chosen."""
         return [number for number in range(len(self._columns)) if found.values[number] > 0.5]
 
     def joint(self, found: Solution) -> dict[tuple[int, Hashable], Joint]:
-        """The joint pools of the chosen columns."""
-        return {
-            (number, pool): joint for (number, pool, joint), there in self._bins.items() if found.values[there] > 0.5
-        }
+        """The joint pools of the chosen columns that several share: one that a column has for itself is a pool of its own."""
+        chosen = [key for key, there in self._bins.items() if found.values[there] > 0.5]
+        sharing = Counter((pool, joint) for _, pool, joint in chosen)
+        return {(number, pool): joint for number, pool, joint in chosen if sharing[pool, joint] > 1}
