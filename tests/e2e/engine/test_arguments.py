@@ -20,7 +20,7 @@ from agentgpu_iac.spec.loader import load
 from tests.e2e.cluster.trees import STACKS
 from tests.e2e.engine.pods import EnginePod, engine_pods, flags
 from tests.e2e.processes import PATIENCE_S
-from tests.planning import scenes, test_attention_groups, test_paused
+from tests.planning import scenes, test_attention_groups, test_impossible, test_paused
 from tests.planning.test_engine_args import VARIETY
 from tools.install import path as tool
 
@@ -80,6 +80,8 @@ def planned() -> Iterator[tuple[str, Plan]]:
             f"requests of {model}",
             scenes.plan({"name": "asked", "model": model, "requests": requests}, catalog=catalog),
         )
+    for model in ("DeepSeek-V3.2", "DeepSeek-R1-0528"):
+        yield f"chats of {model}", test_impossible.planned(f"deepseek-ai/{model}", "h200-sxm", "toolCallParser: null")
     yield "attention groups", test_attention_groups.planned()
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
     yield (
@@ -95,7 +97,9 @@ def title(pod: EnginePod) -> str:
 
 PLANS = dict(planned())
 PODS = [(name, pod) for name, plan in PLANS.items() for pod in engine_pods(plan)]
-LISTS = {f"{name}: {title(pod)}": pod.args for name, pod in PODS}
+IN_IMAGE = re.compile("/vllm-workspace/examples/tool_chat_template_[a-z0-9]+[.]jinja")
+"""A file of the engine's image. The parser ends where it is not there, so that any other stands for it."""
+LISTS = {f"{name}: {title(pod)}": tuple(IN_IMAGE.sub(__file__, arg) for arg in pod.args) for name, pod in PODS}
 
 OLDER = {
     "an older version's": (*PLAIN, "--enable-prefix-caching"),
