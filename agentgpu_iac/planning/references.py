@@ -15,6 +15,7 @@ from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.gates import gate_faults
 from agentgpu_iac.planning.naming import with_ids
 from agentgpu_iac.planning.pooling_models import as_asked, pooling_faults
+from agentgpu_iac.sizing.contexts import as_read_by
 from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
@@ -42,7 +43,9 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
             path = f"spec.agents[{position}].model"
             faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
     models = [
-        None if (model := found.get(agent.model)) is None else as_asked(agent, model)
+        None
+        if (model := found.get(agent.model)) is None
+        else as_asked(agent, as_read_by(model, agent.engine, agent.engine_version or ""))
         for agent in loaded.stack.spec.agents
     ]
     for position, (agent, model) in enumerate(zip(loaded.stack.spec.agents, models, strict=True)):

@@ -15,7 +15,9 @@ from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.huggingface.architectures import ALIASES, is_known
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_token
+from agentgpu_iac.spec.loader import load_text
 
 HERE = Path(__file__).parent
 MISTRAL = json.loads((HERE.parent / "field" / "configs" / "mistral-small-4-nvfp4.params.json").read_text())
@@ -270,6 +272,21 @@ class TestYarnAddedToAPublishedConfig:
         assert "32,768" in refused["message"]
         assert "write it there" in refused["message"]
         assert "rejection" not in self.asked(tmp_path, version, config=YARN | {"max_position_embeddings": 131072})
+
+    @pytest.mark.parametrize("version", ["0.29.0", "0.33.0"])
+    def test_a_plan_follows_the_release_too(self, tmp_path, version):
+        (tmp_path / "config.json").write_text(json.dumps(YARN))
+        talk = "conversation: {turns: 5, inputTokensPerTurn: 10000}, ttftMs: 60000, tpotMs: 1000"
+        agent = f"{{name: chat, model: config.json, engineVersion: {version}, sessions: {{concurrent: 2}}, {talk}}}"
+        head = "apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {name: s}\nspec:\n  target: kubernetes\n"
+        loaded = load_text(f"{head}  accelerators: {{allow: [h100-sxm]}}\n  agents:\n    - {agent}\n", "s.yaml")
+        catalog = load_catalog(base_directory=tmp_path)
+        if version == "0.29.0":
+            assert make_plan(loaded, catalog).workloads
+            return
+        with pytest.raises(NoPlan) as refused:
+            make_plan(loaded, catalog)
+        assert "write it there" in " ".join(one.message for one in refused.value.rejections)
 
     def test_longrope_starts_at_its_original_length_where_none_is_asked_for(self, tmp_path):
         """vLLM 0.33.0: 131,072 tokens are taken, and 4,096 unless one asks."""

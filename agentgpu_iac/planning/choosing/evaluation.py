@@ -33,6 +33,7 @@ from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import memory, pooling
 from agentgpu_iac.sizing.calibration import is_measured
+from agentgpu_iac.sizing.contexts import said_of_yarn
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
@@ -97,6 +98,7 @@ class Evaluator:
         if asked > limit:
             what = "a session" if self._demand.load is None else "an input"
             message = f"{what} of {counted(asked, 'token')} is longer than the model's {limit:,}"
+            message += said_of_yarn(self._demand.model, self._rules.release.engine, asked)
             return [self._reject(accelerator, None, "context-length", message, need=asked, limit=limit, unit="tokens")]
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
