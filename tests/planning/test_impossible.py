@@ -64,15 +64,33 @@ def chat_template(model: str, more: str = "toolCallParser: null", image: str = "
 
 @pytest.mark.parametrize(
     ("model", "template"),
-    [("DeepSeek-R1-0528", "deepseekr1"), ("DeepSeek-V3-0324", "deepseekv3"), ("DeepSeek-V3.1", "deepseekv31")],
+    [
+        ("deepseek-ai/DeepSeek-R1-0528", "deepseekr1"),
+        ("deepseek-ai/DeepSeek-V3-0324", "deepseekv3"),
+        ("deepseek-ai/DeepSeek-V3.1", "deepseekv31"),
+        ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "llama4_pythonic"),
+        ("microsoft/Phi-4-mini-instruct", "phi4_mini"),
+    ],
 )
 def test_a_template_that_says_nothing_of_tools_is_replaced_in_the_engine_s_own_image(model: str, template: str) -> None:
     where = f"/vllm-workspace/examples/tool_chat_template_{template}.jinja"
-    assert chat_template(f"deepseek-ai/{model}") == where
-    assert chat_template(f"deepseek-ai/{model}", "toolCallParser: none") is None
+    assert chat_template(model) == where
+    assert chat_template(model, "toolCallParser: none") is None
     digest = f"@sha256:{'a' * 64}"
-    assert chat_template(f"deepseek-ai/{model}", image=f"mirror.example/vllm/vllm-openai{digest}") == where
-    assert chat_template(f"deepseek-ai/{model}", image=f"mirror.example/our-engine{digest}") is None
+    assert chat_template(model, image=f"mirror.example/vllm/vllm-openai{digest}") == where
+    assert chat_template(model, image=f"mirror.example/our-engine{digest}") is None
+
+
+def test_a_release_whose_image_lacks_the_template_is_told_none() -> None:
+    """0.9.0 has the template of DeepSeek V3 and not yet R1's: the engine ends where the file is not there."""
+    assert chat_template("deepseek-ai/DeepSeek-R1-0528", "engineVersion: 0.9.0") is None
+    assert chat_template("deepseek-ai/DeepSeek-V3-0324", "engineVersion: 0.9.0") is not None
+
+
+def test_a_release_whose_image_lacks_the_template_is_told_none() -> None:
+    """0.9.0 has the template of DeepSeek V3 and not yet R1's: the engine ends where the file is not there."""
+    assert chat_template("deepseek-ai/DeepSeek-R1-0528", "engineVersion: 0.9.0") is None
+    assert chat_template("deepseek-ai/DeepSeek-V3-0324", "engineVersion: 0.9.0") is not None
 
 
 @pytest.mark.parametrize("version", ["0.15.0", "0.33.0"])

@@ -68,12 +68,15 @@ _TOKENIZER_MODES = {"deepseek_v32": "deepseek_v32"}
 """Tool-call parser of the model -> what reads its chats where its files hold no template: DeepSeek V3.2 (vLLM's recipe; releases
 that do not choose it by themselves, as 0.32.0 does, answer every chat with HTTP 400). The mode came with the parser."""
 _TOOL_TEMPLATES = {
-    ("deepseek_v3", False): "tool_chat_template_deepseekv3.jinja",
-    ("deepseek_v3", True): "tool_chat_template_deepseekr1.jinja",
-    ("deepseek_v31", True): "tool_chat_template_deepseekv31.jinja",
+    ("deepseek_v3", False): ("tool_chat_template_deepseekv3.jinja", "0.9"),
+    ("deepseek_v3", True): ("tool_chat_template_deepseekr1.jinja", "0.10.2"),
+    ("deepseek_v31", True): ("tool_chat_template_deepseekv31.jinja", "0.10.2"),
+    ("llama4_pythonic", False): ("tool_chat_template_llama4_pythonic.jinja", "0.9"),
+    ("phi4_mini_json", False): ("tool_chat_template_phi4_mini.jinja", "0.9"),
 }
 """(Tool-call parser of the model, whether it has a parser of reasoning) -> the template that tells the model which tools there
-are, where its own says nothing of them (vLLM's page on tool calling; each came with its parser)."""
+are, and how to call them so that the parser reads it, where its own does not; and the first source release read that has it
+(PyPI: 0.9.0, 0.10.2, 0.29.0, 0.33.0; vLLM's page on tool calling). Where the file is not there the engine ends at start."""
 _ENGINE_S_OWN_IMAGE = "vllm-openai"
 _TEMPLATES_IN_IMAGE = "/vllm-workspace/examples"
 """Where the engine's own image, or a copy of it under its name, has its examples (docker/Dockerfile: COPY examples)."""
@@ -179,8 +182,8 @@ def _chat_args(settings: EngineSettings) -> list[str]:
         args += ["--tokenizer-mode", mode]
     if parser := settings.tool_parser:
         args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
-        template = _TOOL_TEMPLATES.get((parser, settings.model.reasoning_parser is not None))
-        if template is not None and _ENGINE_S_OWN_IMAGE in settings.image:
+        template, since = _TOOL_TEMPLATES.get((parser, settings.model.reasoning_parser is not None), ("", ""))
+        if template and at_least(settings.version, since) and _ENGINE_S_OWN_IMAGE in settings.image:
             args += ["--chat-template", f"{_TEMPLATES_IN_IMAGE}/{template}"]
     if parser := settings.reasoning_parser:
         args += ["--reasoning-parser", parser]
