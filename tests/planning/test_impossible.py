@@ -87,12 +87,6 @@ def test_a_release_whose_image_lacks_the_template_is_told_none() -> None:
     assert chat_template("deepseek-ai/DeepSeek-V3-0324", "engineVersion: 0.9.0") is not None
 
 
-def test_a_release_whose_image_lacks_the_template_is_told_none() -> None:
-    """0.9.0 has the template of DeepSeek V3 and not yet R1's: the engine ends where the file is not there."""
-    assert chat_template("deepseek-ai/DeepSeek-R1-0528", "engineVersion: 0.9.0") is None
-    assert chat_template("deepseek-ai/DeepSeek-V3-0324", "engineVersion: 0.9.0") is not None
-
-
 @pytest.mark.parametrize("version", ["0.15.0", "0.33.0"])
 def test_a_model_without_a_chat_template_is_read_by_a_tokenizer_of_its_own(version: str) -> None:
     args = planned("deepseek-ai/DeepSeek-V3.2", "h200-sxm", f"engineVersion: {version}").workloads[0].engine.args
