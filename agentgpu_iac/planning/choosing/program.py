@@ -241,7 +241,7 @@ def _cheapest(columns: Sequence[Column], among: list[int], rules: Rules) -> tupl
     if len(among) <= _MANY:
         return among, whole, whole.cheapest()
     usd, added = whole.relaxed()
-    within = usd * _FIRST_WITHIN
+    within = max(0.0, usd) * _FIRST_WITHIN  # below 0 it would never grow to hold a choice
     while True:
         left = [number for number, more in zip(among, added, strict=True) if more <= within]
         problem = whole if len(left) == len(among) else _Program([columns[number] for number in left], rules)
